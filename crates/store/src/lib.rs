@@ -1,0 +1,1 @@
+//! The metadata database, the artifacts and the ledger.
