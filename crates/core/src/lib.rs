@@ -15,6 +15,7 @@ mod digest;
 mod entry;
 mod error;
 mod id;
+mod json_schema;
 mod name;
 mod scalar;
 mod schema;
