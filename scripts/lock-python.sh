@@ -1,0 +1,11 @@
+#!/usr/bin/env bash
+# Writes tests/requirements.lock, every package with its hashes, from the pins of tests/requirements.txt.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+tools=$(mktemp -d)
+trap 'rm -rf "$tools"' EXIT
+python3 -m venv "$tools"
+"$tools/bin/python" -m pip install --quiet --disable-pip-version-check pip-tools==7.6.2
+CUSTOM_COMPILE_COMMAND=scripts/lock-python.sh "$tools/bin/pip-compile" --quiet --generate-hashes --allow-unsafe --strip-extras \
+    --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --output-file tests/requirements.lock tests/requirements.txt

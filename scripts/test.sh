@@ -1,0 +1,58 @@
+#!/usr/bin/env bash
+# Runs every test: Rust on SQLite and PostgreSQL, the examples of the documentation, and the whole product from Python.
+# Goes on after a failure and ends with one line of totals; exits with 1 if anything failed.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+. scripts/environment.sh
+
+logs=$(mktemp -d)
+finish() {
+    scripts/postgres-test.sh stop >/dev/null 2>&1
+    rm -rf "$logs"
+}
+trap finish EXIT
+
+n_broken=0
+run() { # run NAME COMMAND...: a runner that fails without a failed test counts as one failure
+    local name=$1 status
+    shift
+    say "$name"
+    "$@" 2>&1 | tee "$logs/$name.log"
+    status=${PIPESTATUS[0]}
+    if [ "$status" != 0 ] && [ "$(count failed "$logs/$name.log")" = 0 ]; then
+        echo "$name ended with status $status" >&2
+        n_broken=$((n_broken + 1))
+    fi
+}
+
+summaries() { # the closing lines of nextest, cargo test and pytest
+    grep -hE '^ *Summary \[|^test result: |^=+ .*(passed|failed|skipped|error).* in .*=+$' "$@"
+}
+
+count() { # count WORD FILE...: the sum of "N WORD" over the closing lines
+    local word=$1
+    shift
+    summaries "$@" | grep -oE "[0-9]+ ($word)" | awk '{ sum += $1 } END { print sum + 0 }'
+}
+
+postgres=$(scripts/postgres-test.sh start) || { echo "the test database did not start" >&2; exit 1; }
+export LOOPWRIGHT_TEST_POSTGRES=$postgres
+
+if cargo nextest --version >/dev/null 2>&1; then
+    run rust cargo nextest run --workspace --no-fail-fast --status-level fail --final-status-level fail
+else
+    run rust cargo test --workspace --lib --bins --tests --no-fail-fast
+fi
+run documentation cargo test --workspace --doc --no-fail-fast
+
+if compgen -G 'tests/python/test_*.py' >/dev/null; then
+    run build cargo build --bin loopwright
+    run python python -m pytest -ra --color=no --no-header tests/python
+fi
+
+n_passed=$(count passed "$logs"/*.log)
+n_failed=$(($(count 'failed|timed out|errors?' "$logs"/*.log) + n_broken))
+n_skipped=$(count 'skipped|ignored' "$logs"/*.log)
+echo
+echo "total: $n_passed passed, $n_failed failed, $n_skipped skipped"
+[ "$n_failed" = 0 ] && [ "$n_passed" -gt 0 ]
