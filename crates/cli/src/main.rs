@@ -1,1 +1,36 @@
-fn main() {}
+//! The `loopwright` command.
+
+mod args;
+mod client;
+mod commands;
+mod connect;
+mod failures;
+mod progress;
+mod render;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let cli = args::Cli::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            render::talk(&format!("error: the asynchronous runtime does not start: {error}"));
+            return ExitCode::from(70);
+        }
+    };
+    match runtime.block_on(commands::run(cli)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(errors) => {
+            for error in errors.iter() {
+                render::error(error);
+            }
+            errors.first().map_or(ExitCode::FAILURE, |error| ExitCode::from(error.kind().exit_code()))
+        }
+    }
+}

@@ -1,0 +1,22 @@
+//! Embeds the pages of docs/errors, so that `loopwright explain` needs no files at run time.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+fn main() {
+    let pages = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/errors");
+    println!("cargo:rerun-if-changed={}", pages.display());
+    let mut entries: Vec<_> = std::fs::read_dir(&pages).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
+    entries.retain(|path| path.extension().is_some_and(|extension| extension == "md"));
+    entries.sort();
+    let mut source = String::from("/// Every error code with its page.\nconst ERROR_PAGES: &[(&str, &str)] = &[\n");
+    for path in entries {
+        let code = path.file_stem().expect("a page has a name").to_string_lossy().into_owned();
+        if code != "README" {
+            writeln!(source, "    ({code:?}, include_str!({:?})),", path.display().to_string()).expect("writing to a string");
+        }
+    }
+    source.push_str("];\n");
+    let out = std::env::var("OUT_DIR").expect("cargo sets OUT_DIR");
+    std::fs::write(Path::new(&out).join("error_pages.rs"), source).expect("OUT_DIR is writable");
+}

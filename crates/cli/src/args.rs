@@ -1,0 +1,192 @@
+//! The command line, with help that teaches.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use clap_complete::Shell;
+
+/// The whole life of a machine-learning model as one governed, versioned loop.
+///
+/// Start with `loopwright init my_project`, then `loopwright check`, `plan`, `apply` and `run MODEL`. `loopwright why MODEL` answers
+/// which version is running, what data trained it, which features it uses, who approved it and what changed.
+#[derive(Debug, Parser)]
+#[command(name = "loopwright", version, max_term_width = 110, arg_required_else_help = true)]
+pub struct Cli {
+    #[command(flatten)]
+    pub global: Global,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Args)]
+pub struct Global {
+    /// The project's folder.
+    #[arg(long, global = true, value_name = "DIR", default_value = ".", env = "LOOPWRIGHT_PROJECT")]
+    pub project: PathBuf,
+    /// The workspace's folder [default: .loopwright in the project].
+    #[arg(long, global = true, value_name = "DIR", env = "LOOPWRIGHT_WORKSPACE")]
+    pub workspace: Option<PathBuf>,
+    /// A running server; without one the command opens the workspace itself.
+    #[arg(long, global = true, value_name = "URL", env = "LOOPWRIGHT_SERVER")]
+    pub server: Option<String>,
+    /// The token for that server [default: the workspace's token file].
+    #[arg(long, global = true, value_name = "TOKEN", env = "LOOPWRIGHT_TOKEN", hide_env_values = true)]
+    pub token: Option<String>,
+    /// Who acts, as the ledger records it [default: the user's login name].
+    #[arg(long = "as", global = true, value_name = "ACTOR", env = "LOOPWRIGHT_ACTOR")]
+    pub actor: Option<String>,
+    /// Print the answer as JSON.
+    #[arg(long, global = true)]
+    pub json: bool,
+    #[command(flatten)]
+    pub storage: Storage,
+}
+
+/// Where a workspace that this process opens keeps its state.
+#[derive(Debug, Clone, Args)]
+pub struct Storage {
+    /// The metadata database: sqlite:///path or postgres://… [default: metadata.db in the workspace].
+    #[arg(long, global = true, value_name = "URL", env = "LOOPWRIGHT_METADATA")]
+    pub metadata: Option<String>,
+    /// The artifact store: file:///path or s3://bucket/prefix [default: artifacts/ in the workspace].
+    #[arg(long, global = true, value_name = "URL", env = "LOOPWRIGHT_ARTIFACTS")]
+    pub artifacts: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Write a small project that works, to start from.
+    Init {
+        /// The folder to make.
+        directory: PathBuf,
+    },
+    /// Check every file of the project without touching any state: types, SQL, references, policies.
+    Check,
+    /// Show what `apply` would change, and what that invalidates downstream.
+    Plan,
+    /// Make the project's definitions the ones that run.
+    Apply,
+    /// Run a model's pipeline now: ingest, build features, train, evaluate, gate, release.
+    Run {
+        model: String,
+        /// Return at once instead of following the run.
+        #[arg(long)]
+        detach: bool,
+    },
+    /// Ingest one source, or all of them.
+    Ingest { source: Option<String> },
+    /// Bring the online store up to date for one feature view, or all of them.
+    Materialize { view: Option<String> },
+    /// Approve a model version that waits for it.
+    Approve(Decision),
+    /// Refuse a model version that waits for approval.
+    Reject(Decision),
+    /// Answer the five questions about a model, each with its evidence in the ledger.
+    Why {
+        /// The model, or one version of it: late_arrival or late_arrival@3.
+        model: String,
+    },
+    /// Build a model version again from its record and compare the digests.
+    Reproduce {
+        /// The version: late_arrival@3.
+        version: String,
+    },
+    /// Run the whole loop over history on a simulated clock: predictions, late labels, drift, retraining.
+    Replay(ReplayArgs),
+    /// List models, or show the versions of one.
+    Models { model: Option<String> },
+    /// List tracked runs, newest first.
+    Runs {
+        #[arg(long, default_value_t = 20)]
+        limit: u32,
+    },
+    /// List pipeline runs, or show one with its steps and logs.
+    Pipelines { run: Option<String> },
+    /// List tables, or show the versions and profile of one.
+    Tables { table: Option<String> },
+    /// List feature views, or show one.
+    Features { view: Option<String> },
+    /// List alerts, firing first.
+    Alerts,
+    /// Ask an endpoint for a prediction.
+    Predict {
+        endpoint: String,
+        /// One JSON object of request fields, or `-` for standard input.
+        fields: String,
+    },
+    /// Make an endpoint serve its previous deployment again.
+    Rollback {
+        endpoint: String,
+        /// Why; it goes into the ledger.
+        #[arg(long)]
+        reason: String,
+    },
+    /// Read and verify the ledger.
+    #[command(subcommand)]
+    Audit(Audit),
+    /// Start the server; prints one line with its address when it is ready.
+    Up(Up),
+    /// Show the state of the workspace or server.
+    Status,
+    /// Find out why something does not work on this machine.
+    Doctor,
+    /// Explain an error code.
+    Explain { code: Option<String> },
+    /// Print the JSON Schema of a kind of project file, for editors.
+    Schema {
+        /// project, source, feature_view, model, pipeline or policy.
+        kind: Option<String>,
+    },
+    /// Print a completion script for a shell.
+    Completions { shell: Shell },
+}
+
+#[derive(Debug, Args)]
+pub struct Decision {
+    /// The version: late_arrival@3.
+    pub version: String,
+    /// Why; it goes into the ledger.
+    #[arg(long)]
+    pub reason: String,
+}
+
+#[derive(Debug, Args)]
+pub struct ReplayArgs {
+    /// The model [default: the one named in loopwright.yaml].
+    pub model: Option<String>,
+    /// First simulated day.
+    #[arg(long, value_name = "DATE")]
+    pub from: Option<String>,
+    /// Last simulated day.
+    #[arg(long, value_name = "DATE")]
+    pub to: Option<String>,
+    /// The folder for the report.
+    #[arg(long, value_name = "DIR", default_value = "report")]
+    pub report: PathBuf,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Audit {
+    /// Check the chain, the sequence and every business row against the ledger.
+    Verify,
+    /// List entries, oldest first.
+    Log {
+        /// Only entries about this: model_version/late_arrival@3, or a kind alone.
+        #[arg(long)]
+        subject: Option<String>,
+        #[arg(long, default_value_t = 0)]
+        after: u64,
+        #[arg(long, default_value_t = 50)]
+        limit: u32,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct Up {
+    /// The address to listen on.
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8760")]
+    pub listen: std::net::SocketAddr,
+    /// Serve without tokens; allowed on loopback only.
+    #[arg(long)]
+    pub no_auth: bool,
+}

@@ -1,0 +1,132 @@
+//! The one way the commands reach the platform: the HTTP API, of a running server or of a router in this process.
+
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::{Request, StatusCode, header};
+use http_body_util::BodyExt;
+use lw_core::{Error, Failure, Kind, Result};
+use serde_json::Value;
+use tower::ServiceExt;
+
+use crate::failures::{SERVER_ANSWER, SERVER_UNREACHABLE};
+
+const DEADLINE: Duration = Duration::from_secs(300);
+const MAX_ANSWER_BYTES: u64 = 256 << 20;
+
+/// A client of the HTTP API.
+pub struct Client {
+    transport: Transport,
+    token: Option<String>,
+    actor: String,
+}
+
+enum Transport {
+    Remote { base: String, agent: ureq::Agent },
+    InProcess(Router),
+}
+
+impl Client {
+    pub fn remote(base: &str, token: Option<String>, actor: String) -> Self {
+        let config = ureq::Agent::config_builder().timeout_global(Some(DEADLINE)).http_status_as_error(false).build();
+        let transport = Transport::Remote { base: base.trim_end_matches('/').to_owned(), agent: config.into() };
+        Self { transport, token, actor }
+    }
+
+    pub fn in_process(router: Router, token: Option<String>, actor: String) -> Self {
+        Self { transport: Transport::InProcess(router), token, actor }
+    }
+
+    pub async fn get(&self, path: &str) -> Result<Value> {
+        self.call("GET", path, Vec::new()).await
+    }
+
+    pub async fn post(&self, path: &str, body: &Value) -> Result<Value> {
+        self.call("POST", path, body.to_string().into_bytes()).await
+    }
+
+    async fn call(&self, method: &str, path: &str, body: Vec<u8>) -> Result<Value> {
+        let (status, bytes) = match &self.transport {
+            Transport::InProcess(router) => self.call_router(router.clone(), method, path, body).await?,
+            Transport::Remote { base, agent } => self.call_server(base, agent.clone(), method, path, body).await?,
+        };
+        let value = if bytes.is_empty() { Value::Null } else { parse(&bytes)? };
+        if (200..300).contains(&status) { Ok(value) } else { Err(problem(status, &value)) }
+    }
+
+    async fn call_router(&self, router: Router, method: &str, path: &str, body: Vec<u8>) -> Result<(u16, Vec<u8>)> {
+        let mut request = Request::builder().method(method).uri(path).header(header::HOST, "localhost");
+        for (name, value) in self.headers() {
+            request = request.header(name, value);
+        }
+        let request = request.body(Body::from(body)).map_err(|error| Error::bug("a request of the CLI is malformed").cause(error))?;
+        let response = router.oneshot(request).await.unwrap_or_else(|never| match never {});
+        let status: StatusCode = response.status();
+        let bytes = response.into_body().collect().await.map_err(|error| unreadable().cause(error))?.to_bytes();
+        Ok((status.as_u16(), bytes.to_vec()))
+    }
+
+    async fn call_server(&self, base: &str, agent: ureq::Agent, method: &str, path: &str, body: Vec<u8>) -> Result<(u16, Vec<u8>)> {
+        let mut request = axum::http::Request::builder().method(method).uri(format!("{base}{path}"));
+        for (name, value) in self.headers() {
+            request = request.header(name, value);
+        }
+        let request = request.body(body).map_err(|error| {
+            SERVER_UNREACHABLE.error(format!("`{base}` is not a server's address")).hint("write it like http://127.0.0.1:8760").cause(error)
+        })?;
+        let base = base.to_owned();
+        let send = move || -> Result<(u16, Vec<u8>)> {
+            let mut response = agent.run(request).map_err(|error| {
+                SERVER_UNREACHABLE.error(format!("no answer from {base}")).hint("is it running? `loopwright up` starts one").cause(error)
+            })?;
+            let status = response.status().as_u16();
+            let bytes = response.body_mut().with_config().limit(MAX_ANSWER_BYTES).read_to_vec();
+            Ok((status, bytes.map_err(|error| unreadable().cause(error))?))
+        };
+        tokio::task::spawn_blocking(send).await.map_err(|error| Error::bug("a request of the CLI panicked").cause(error))?
+    }
+
+    fn headers(&self) -> Vec<(&'static str, String)> {
+        let mut headers = vec![("content-type", "application/json".to_owned()), ("x-loopwright-actor", self.actor.clone())];
+        if let Some(token) = &self.token {
+            headers.push(("authorization", format!("Bearer {token}")));
+        }
+        headers
+    }
+}
+
+fn parse(bytes: &[u8]) -> Result<Value> {
+    serde_json::from_slice(bytes).map_err(|error| unreadable().cause(error))
+}
+
+fn unreadable() -> Error {
+    SERVER_ANSWER.error("the server's answer is not readable").hint("is this address a Loopwright server of the same version?")
+}
+
+/// The error that a problem document (RFC 9457) describes, so that exit codes and hints are the same as in process.
+fn problem(status: u16, value: &Value) -> Error {
+    let text = |key: &str| value.get(key).and_then(Value::as_str);
+    let kind = text("kind").and_then(|kind| serde_json::from_value(Value::String(kind.to_owned())).ok()).unwrap_or(match status {
+        401 => Kind::Unauthenticated,
+        403 => Kind::Forbidden,
+        404 => Kind::NotFound,
+        409 => Kind::Conflict,
+        422 => Kind::Refused,
+        429 => Kind::Exhausted,
+        400..500 => Kind::Invalid,
+        _ => Kind::Unavailable,
+    });
+    // Codes are `'static` everywhere else; the few that a client receives live as long as its process.
+    let code: &'static str = Box::leak(text("code").unwrap_or("server-error").to_owned().into_boxed_str());
+    let message = text("detail").or_else(|| text("title")).map_or_else(|| format!("the server answered {status}"), str::to_owned);
+    let error = (Failure { code, kind }).error(message);
+    let error = match value.get("place").and_then(|place| serde_json::from_value(place.clone()).ok()) {
+        Some(place) => error.at(place),
+        None => error,
+    };
+    match text("hint") {
+        Some(hint) => error.hint(hint),
+        None => error,
+    }
+}

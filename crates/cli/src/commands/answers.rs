@@ -1,0 +1,118 @@
+//! Commands that read: the five answers, lists and details.
+
+use lw_core::Result;
+use serde_json::Value;
+
+use crate::client::Client;
+use crate::render;
+
+/// Prints a list, or its JSON.
+fn show(answer: &Value, json: bool, columns: &[(&str, &str)], next: &str) {
+    if json {
+        render::json(answer);
+        return;
+    }
+    render::list(&answer["items"], columns);
+    render::next(next);
+}
+
+pub async fn why(client: &Client, model: &str, json: bool) -> Result<()> {
+    let path = match model.split_once('@') {
+        Some((name, version)) => format!("/api/v1/models/{name}/why?version={version}"),
+        None => format!("/api/v1/models/{model}/why"),
+    };
+    let answer = client.get(&path).await?;
+    if json {
+        render::json(&answer);
+        return Ok(());
+    }
+    render::out(&render::cell(&answer["text"]));
+    render::next("loopwright audit verify");
+    Ok(())
+}
+
+pub async fn models(client: &Client, model: Option<&str>, json: bool) -> Result<()> {
+    let Some(model) = model else {
+        let answer = client.get("/api/v1/models").await?;
+        let columns = [("model", "/name"), ("versions", "/versions"), ("champion", "/champion"), ("owner", "/owner")];
+        show(&answer, json, &columns, "loopwright models MODEL");
+        return Ok(());
+    };
+    let answer = client.get(&format!("/api/v1/models/{model}/versions")).await?;
+    let columns =
+        [("version", "/version"), ("state", "/state"), ("trainer", "/trainer"), ("made", "/created_at"), ("auc", "/metrics/auc"), ("log loss", "/metrics/log_loss"), ("aliases", "/aliases")];
+    show(&answer, json, &columns, &format!("loopwright why {model}"));
+    Ok(())
+}
+
+pub async fn runs(client: &Client, limit: u32, json: bool) -> Result<()> {
+    let answer = client.get(&format!("/api/v1/runs?limit={limit}")).await?;
+    let columns = [("run", "/run_id"), ("experiment", "/experiment"), ("name", "/name"), ("status", "/status"), ("started", "/started_at")];
+    show(&answer, json, &columns, "loopwright models");
+    Ok(())
+}
+
+pub async fn pipelines(client: &Client, run: Option<&str>, json: bool) -> Result<()> {
+    let Some(run) = run else {
+        let answer = client.get("/api/v1/pipeline-runs").await?;
+        let columns = [("run", "/id"), ("pipeline", "/pipeline"), ("state", "/state"), ("cause", "/cause"), ("started", "/started_at")];
+        show(&answer, json, &columns, "loopwright pipelines RUN");
+        return Ok(());
+    };
+    let answer = client.get(&format!("/api/v1/pipeline-runs/{run}")).await?;
+    if json {
+        render::json(&answer);
+        return Ok(());
+    }
+    render::heading(&format!("{} {}", render::cell(&answer["pipeline"]), render::cell(&answer["state"])));
+    render::list(&answer["steps"], &[("step", "/key"), ("state", "/state"), ("attempt", "/attempt"), ("seconds", "/seconds"), ("message", "/message")]);
+    let logs = client.get(&format!("/api/v1/pipeline-runs/{run}/logs?after=0")).await?;
+    for line in logs["items"].as_array().map(Vec::as_slice).unwrap_or_default() {
+        render::out(&format!("{}  {}", render::cell(&line["step"]), render::cell(&line["text"])));
+    }
+    Ok(())
+}
+
+pub async fn tables(client: &Client, table: Option<&str>, json: bool) -> Result<()> {
+    let Some(table) = table else {
+        let answer = client.get("/api/v1/tables").await?;
+        let columns = [("table", "/name"), ("version", "/version"), ("rows", "/n_rows"), ("quarantined", "/n_quarantined"), ("watermark", "/watermark")];
+        show(&answer, json, &columns, "loopwright tables TABLE");
+        return Ok(());
+    };
+    let answer = client.get(&format!("/api/v1/tables/{table}")).await?;
+    let columns = [("version", "/version"), ("at", "/at"), ("rows", "/n_rows"), ("quarantined", "/n_quarantined"), ("digest", "/digest")];
+    show(&answer, json, &columns, "loopwright features");
+    Ok(())
+}
+
+pub async fn features(client: &Client, view: Option<&str>, json: bool) -> Result<()> {
+    let Some(view) = view else {
+        let answer = client.get("/api/v1/feature-views").await?;
+        let columns = [("view", "/name"), ("version", "/version"), ("entity", "/entity"), ("features", "/features"), ("online until", "/watermark"), ("owner", "/owner")];
+        show(&answer, json, &columns, "loopwright features VIEW");
+        return Ok(());
+    };
+    render::json(&client.get(&format!("/api/v1/feature-views/{view}")).await?);
+    Ok(())
+}
+
+pub async fn alerts(client: &Client, json: bool) -> Result<()> {
+    let answer = client.get("/api/v1/alerts").await?;
+    let columns = [("model", "/model"), ("monitor", "/monitor"), ("state", "/state"), ("since", "/since"), ("value", "/value"), ("threshold", "/threshold")];
+    show(&answer, json, &columns, "loopwright models");
+    Ok(())
+}
+
+pub async fn status(client: &Client, json: bool) -> Result<()> {
+    let answer = client.get("/api/v1/status").await?;
+    if json {
+        render::json(&answer);
+        return Ok(());
+    }
+    for (key, value) in answer.as_object().into_iter().flatten() {
+        render::out(&format!("{key:16} {}", render::cell(value)));
+    }
+    render::next("loopwright models");
+    Ok(())
+}

@@ -1,0 +1,17 @@
+//! Every failure of this crate, by code.
+
+use lw_core::{Failure, Kind};
+
+pub const FILE_UNREADABLE: Failure = Failure::new("file-unreadable", Kind::Invalid);
+pub const INVALID_YAML: Failure = Failure::new("invalid-yaml", Kind::Invalid);
+pub const NO_PROJECT: Failure = Failure::new("no-project", Kind::NotFound);
+pub const DUPLICATE_NAME: Failure = Failure::new("duplicate-name", Kind::Invalid);
+pub const WRONG_FILE_NAME: Failure = Failure::new("wrong-file-name", Kind::Invalid);
+pub const UNKNOWN_REFERENCE: Failure = Failure::new("unknown-reference", Kind::Invalid);
+pub const INVALID_MODEL: Failure = Failure::new("invalid-model", Kind::Invalid);
+pub const CHECK_FAILED: Failure = Failure::new("check-failed", Kind::Invalid);
+pub const NOT_APPLIED: Failure = Failure::new("not-applied", Kind::Conflict);
+pub const UNKNOWN_MODEL: Failure = Failure::new("unknown-model", Kind::NotFound);
+pub const NO_EXAMPLES: Failure = Failure::new("no-examples", Kind::Invalid);
+pub const NOT_REPRODUCED: Failure = Failure::new("not-reproduced", Kind::Refused);
+pub const REPLAY_STARTED: Failure = Failure::new("replay-needs-empty-workspace", Kind::Conflict);
