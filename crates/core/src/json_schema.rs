@@ -4,17 +4,7 @@ use std::borrow::Cow;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
-use crate::{DataType, Name, Span, Timestamp};
-
-impl JsonSchema for DataType {
-    fn schema_name() -> Cow<'static, str> {
-        "DataType".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({"enum": ["boolean", "int32", "int64", "float32", "float64", "string", "date", "timestamp"]})
-    }
-}
+use crate::{Name, Span, Timestamp};
 
 impl JsonSchema for Name {
     fn schema_name() -> Cow<'static, str> {
