@@ -1,0 +1,164 @@
+//! Artifacts in a local directory.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, ErrorKind, Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::Bytes;
+use lw_core::{Digest, Error, Result};
+
+use super::{Hasher, corrupt, location};
+use crate::{ARTIFACT_NOT_FOUND, ARTIFACTS_UNAVAILABLE, DISK_FULL};
+
+#[derive(Debug, Clone)]
+pub(super) struct Directory {
+    root: Arc<Path>,
+}
+
+impl Directory {
+    pub(super) fn open(root: &Path) -> Result<Self> {
+        fs::create_dir_all(root.join("uploads")).map_err(|error| failed("make the directory of artifacts", root, error))?;
+        Ok(Self { root: root.into() })
+    }
+
+    pub(super) fn put(&self, digest: &Digest, bytes: &[u8]) -> Result<()> {
+        let path = self.path(digest);
+        if has_size(&path, bytes.len() as u64) {
+            return Ok(());
+        }
+        let mut upload = Upload::begin(&self.root.join("uploads"))?;
+        upload.write(bytes)?;
+        upload.publish(&path)
+    }
+
+    pub(super) fn put_file(&self, source: &Path) -> Result<Digest> {
+        let mut upload = Upload::begin(&self.root.join("uploads"))?;
+        let digest = upload.copy(source)?;
+        let path = self.path(&digest);
+        if !has_size(&path, upload.size_bytes) {
+            upload.publish(&path)?;
+        }
+        Ok(digest)
+    }
+
+    pub(super) fn get(&self, digest: &Digest) -> Result<Bytes> {
+        let path = self.path(digest);
+        fs::read(&path).map(Bytes::from).map_err(|error| unreadable(digest, &path, error))
+    }
+
+    pub(super) fn get_to_file(&self, digest: &Digest, target: &Path) -> Result<()> {
+        let source = self.path(digest);
+        if !source.exists() {
+            return Err(unreadable(digest, &source, ErrorKind::NotFound.into()));
+        }
+        let mut upload = Upload::begin(target.parent().unwrap_or(Path::new(".")))?;
+        let found = upload.copy(&source)?;
+        if found != *digest {
+            return Err(corrupt(digest, &found));
+        }
+        upload.publish(target)
+    }
+
+    pub(super) fn exists(&self, digest: &Digest) -> bool {
+        self.path(digest).is_file()
+    }
+
+    fn path(&self, digest: &Digest) -> PathBuf {
+        self.root.join(location(digest))
+    }
+}
+
+/// A file on its way: under a name that nobody looks for until it is complete and on disk.
+pub(super) struct Upload {
+    path: PathBuf,
+    file: File,
+    size_bytes: u64,
+    is_published: bool,
+}
+
+impl Upload {
+    pub(super) fn begin(directory: &Path) -> Result<Self> {
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        let name = format!(".{}-{}.partial", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        let path = directory.join(name);
+        let file = OpenOptions::new().write(true).create(true).truncate(true).open(&path);
+        let file = file.map_err(|error| failed("make the file", &path, error))?;
+        Ok(Self { path, file, size_bytes: 0, is_published: false })
+    }
+
+    pub(super) fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        self.size_bytes += bytes.len() as u64;
+        self.file.write_all(bytes).map_err(|error| failed("write the file", &self.path, error))
+    }
+
+    fn copy(&mut self, source: &Path) -> Result<Digest> {
+        let mut file = File::open(source).map_err(|error| failed("read the file", source, error))?;
+        let mut hasher = Hasher::default();
+        let mut buffer = vec![0; 256 * 1024];
+        loop {
+            let n_bytes = file.read(&mut buffer).map_err(|error| failed("read the file", source, error))?;
+            if n_bytes == 0 {
+                return Ok(hasher.finish());
+            }
+            hasher.update(&buffer[..n_bytes]);
+            self.write(&buffer[..n_bytes])?;
+        }
+    }
+
+    /// File to disk, name into place, directory to disk: after a crash there is the whole file or none.
+    pub(super) fn publish(mut self, target: &Path) -> Result<()> {
+        let directory = target.parent().unwrap_or(Path::new("."));
+        let publish = || -> io::Result<()> {
+            self.file.sync_all()?;
+            fs::create_dir_all(directory)?;
+            fs::rename(&self.path, target)?;
+            File::open(directory)?.sync_all()?;
+            match directory.parent() {
+                Some(parent) if !parent.as_os_str().is_empty() => File::open(parent)?.sync_all(),
+                _ => Ok(()),
+            }
+        };
+        publish().map_err(|error| failed("write the file", target, error))?;
+        self.is_published = true;
+        Ok(())
+    }
+}
+
+impl Drop for Upload {
+    fn drop(&mut self) {
+        if !self.is_published {
+            // An upload that stays behind is never listed; it only takes space.
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+fn has_size(path: &Path, size_bytes: u64) -> bool {
+    fs::metadata(path).is_ok_and(|metadata| metadata.is_file() && metadata.len() == size_bytes)
+}
+
+fn unreadable(digest: &Digest, path: &Path, error: io::Error) -> Error {
+    if error.kind() == ErrorKind::NotFound { not_found(digest) } else { failed("read the file", path, error) }
+}
+
+pub(super) fn not_found(digest: &Digest) -> Error {
+    ARTIFACT_NOT_FOUND
+        .error(format!("there is no artifact {digest}"))
+        .hint("check the digest, and that --artifacts names the store that the artifact was put into")
+}
+
+fn failed(what: &str, path: &Path, error: io::Error) -> Error {
+    let path = path.display();
+    match error.kind() {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => DISK_FULL
+            .error(format!("the disk is full: cannot {what} {path}"))
+            .hint("free space on the disk of the artifacts and try again")
+            .cause(error),
+        _ => ARTIFACTS_UNAVAILABLE
+            .error(format!("cannot {what} {path}: {error}"))
+            .hint("check that the path exists, the disk works and you may read and write there")
+            .cause(error),
+    }
+}

@@ -1,0 +1,139 @@
+//! The schema of the metadata database, one file a stage, and how a database is brought up to it.
+
+use std::collections::BTreeMap;
+
+use lw_core::{Digest, Error, Result, Scalar};
+
+use crate::connection::{Connection, Dialect};
+use crate::{DATABASE_NEWER, MIGRATION_CHANGED};
+
+pub(crate) struct Migration {
+    pub id: i64,
+    pub name: &'static str,
+    pub sql: &'static str,
+}
+
+macro_rules! embed {
+    ($($id:literal $name:literal,)*) => {
+        /// In the order in which they are applied. A migration that has been released never changes.
+        pub(crate) const MIGRATIONS: &[Migration] = &[
+            $(Migration { id: $id, name: $name, sql: include_str!(concat!("../migrations/", $name, ".sql")) },)*
+        ];
+    };
+}
+
+embed! {
+    1 "0001_ledger",
+    10 "0010_data",
+    20 "0020_features",
+    30 "0030_tracking",
+    40 "0040_training",
+    60 "0060_registry",
+    70 "0070_serving",
+    80 "0080_monitoring",
+    90 "0090_pipelines",
+    100 "0100_governance",
+    110 "0110_project",
+}
+
+/// The governed tables with the columns of their primary keys. They change through `Tx::record` alone.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Governed(BTreeMap<&'static str, Vec<String>>);
+
+impl Governed {
+    pub(crate) fn key_of(&self, table: &str) -> Option<&[String]> {
+        self.0.get(table).map(Vec::as_slice)
+    }
+
+    pub(crate) fn tables(&self) -> impl Iterator<Item = (&'static str, &[String])> {
+        self.0.iter().map(|(table, key)| (*table, key.as_slice()))
+    }
+
+    fn read(connection: &mut dyn Connection) -> Result<Self> {
+        let mut governed = BTreeMap::new();
+        for table in MIGRATIONS.iter().flat_map(governed_tables) {
+            let key = primary_key(connection, table)?;
+            if key.is_empty() {
+                return Err(Error::bug(format!("the governed table `{table}` has no primary key, or no migration creates it")));
+            }
+            governed.insert(table, key);
+        }
+        Ok(Self(governed))
+    }
+}
+
+/// The tables that a migration lists in its comment `-- governed: a, b`.
+fn governed_tables(migration: &Migration) -> impl Iterator<Item = &'static str> + use<> {
+    let lists = migration.sql.lines().filter_map(|line| line.strip_prefix("-- governed:"));
+    lists.flat_map(|list| list.split(',')).map(str::trim).filter(|table| !table.is_empty())
+}
+
+fn primary_key(connection: &mut dyn Connection, table: &str) -> Result<Vec<String>> {
+    let sql = match connection.dialect() {
+        Dialect::Sqlite => "SELECT name FROM pragma_table_info($1) WHERE pk > 0 ORDER BY pk",
+        Dialect::Postgres => {
+            "SELECT a.attname AS name FROM pg_index i \
+             JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey) \
+             WHERE i.indisprimary AND i.indrelid = to_regclass($1) ORDER BY array_position(i.indkey::int2[], a.attnum)"
+        }
+    };
+    connection.query(sql, &[table.into()])?.iter().map(|row| row.text("name")).collect()
+}
+
+/// Applies what is missing, in one transaction. A database that a newer version has written is left alone.
+pub(crate) fn migrate(connection: &mut dyn Connection, migrations: &[Migration]) -> Result<Governed> {
+    match connection.dialect() {
+        Dialect::Sqlite => connection.batch("BEGIN IMMEDIATE")?,
+        // Two servers that start together take turns.
+        Dialect::Postgres => connection.batch("BEGIN; SELECT pg_advisory_xact_lock(7210459)")?,
+    }
+    let migrated = apply(connection, migrations);
+    connection.batch(if migrated.is_ok() { "COMMIT" } else { "ROLLBACK" })?;
+    migrated
+}
+
+fn apply(connection: &mut dyn Connection, migrations: &[Migration]) -> Result<Governed> {
+    connection.batch(
+        "CREATE TABLE IF NOT EXISTS schema_migration (id BIGINT PRIMARY KEY, name TEXT NOT NULL, checksum TEXT NOT NULL)",
+    )?;
+    let applied = connection.query("SELECT id, name, checksum FROM schema_migration ORDER BY id", &[])?;
+    let applied = applied
+        .iter()
+        .map(|row| Ok((row.int("id")?, (row.text("name")?, row.text("checksum")?))))
+        .collect::<Result<BTreeMap<_, _>>>()?;
+    if let Some((_, (name, _))) = applied.iter().find(|(id, _)| !migrations.iter().any(|known| known.id == **id)) {
+        return Err(DATABASE_NEWER
+            .error(format!("a newer version of Loopwright has written this metadata database: `{name}` is unknown here"))
+            .hint("use that version or a later one, or restore the backup from before the upgrade"));
+    }
+    for migration in migrations.iter().filter(|migration| has_statements(migration.sql)) {
+        let checksum = Digest::of(migration.sql.as_bytes()).to_string();
+        match applied.get(&migration.id) {
+            Some((_, recorded)) if *recorded == checksum => {}
+            Some(_) => return Err(changed(migration.name)),
+            None => {
+                connection.batch(migration.sql).map_err(|error| error.context(format!("migration {}", migration.name)))?;
+                connection.execute(
+                    "INSERT INTO schema_migration (id, name, checksum) VALUES ($1, $2, $3)",
+                    &[migration.id.into(), migration.name.into(), checksum.into()],
+                )?;
+            }
+        }
+    }
+    let first = Digest::of(b"").to_string();
+    connection.execute(
+        "INSERT INTO ledger_head (id, seq, hash) VALUES (1, 0, $1) ON CONFLICT (id) DO NOTHING",
+        &[Scalar::Text(first)],
+    )?;
+    Governed::read(connection)
+}
+
+fn changed(name: &str) -> Error {
+    MIGRATION_CHANGED
+        .error(format!("migration `{name}` is not the one that this metadata database was made with"))
+        .hint("a development build changed it: make a new workspace, or use the version that made this one")
+}
+
+fn has_statements(sql: &str) -> bool {
+    sql.lines().any(|line| !line.trim().is_empty() && !line.trim_start().starts_with("--"))
+}
