@@ -1,59 +1,61 @@
 #!/usr/bin/env bash
-# A throw-away PostgreSQL for the tests, on loopback, with durability off.
+# Starts or stops a throw-away PostgreSQL for the tests and prints its address.
 #
-#   scripts/postgres-test.sh start    starts it if it does not run, and prints its URL
-#   scripts/postgres-test.sh stop     stops it and removes its files
+#   export LOOPWRIGHT_TEST_POSTGRES=$(scripts/postgres-test.sh start)
+#   scripts/postgres-test.sh stop
+#
+# PGPORT chooses the port (default 54329), LOOPWRIGHT_POSTGRES_DIR where the cluster lives.
 set -euo pipefail
 
-folder="${TMPDIR:-/tmp}/loopwright-postgres-$(id -u)"
-owner=$(id -un)
-[ "$(id -u)" = 0 ] && owner=postgres # PostgreSQL refuses to run as root
+port=${PGPORT:-54329}
+directory=${LOOPWRIGHT_POSTGRES_DIR:-${TMPDIR:-/tmp}/loopwright-postgres-$port}
 
-tools=$(ls -d /usr/lib/postgresql/*/bin 2>/dev/null | sort -V | tail -1)
-[ -n "$tools" ] || tools=$(dirname "$(command -v initdb)")
+programs() {
+    local candidate
+    for candidate in "${PG_BIN:-}" $(ls -d /usr/lib/postgresql/*/bin 2>/dev/null | sort -rV) "$(dirname "$(command -v postgres || echo /none/x)")"; do
+        if [[ -x $candidate/initdb && -x $candidate/pg_ctl ]]; then
+            echo "$candidate"
+            return
+        fi
+    done
+    echo "postgres-test.sh: no PostgreSQL server programs found; install postgresql or set PG_BIN" >&2
+    exit 3
+}
 
-as_owner() {
-    if [ "$owner" = "$(id -un)" ]; then
-        "$@"
+# PostgreSQL refuses to run as root.
+as_server() {
+    if [[ $(id -u) == 0 ]]; then
+        setpriv --reuid="$user" --regid="$(id -g "$user")" --clear-groups -- env HOME="$directory" PATH="$PATH" "$@"
     else
-        (cd / && runuser -u "$owner" -- "$@")
+        "$@"
     fi
 }
 
-is_running() { as_owner "$tools/pg_ctl" -D "$folder/data" status >/dev/null 2>&1; }
+bin=$(programs)
+user=nobody
+if id postgres >/dev/null 2>&1; then user=postgres; fi
 
-free_port() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
-
-print_url() { echo "postgres://loopwright@127.0.0.1:$(cat "$folder/port")/postgres"; }
-
-start() {
-    if is_running; then
-        print_url
-        return
+case ${1:-} in
+start)
+    if ! as_server "$bin/pg_ctl" --pgdata="$directory/data" status >/dev/null 2>&1; then
+        rm -rf "$directory"
+        mkdir -p "$directory"
+        chmod 755 "$directory"
+        if [[ $(id -u) == 0 ]]; then chown "$user" "$directory"; fi
+        cd "$directory"
+        as_server "$bin/initdb" --pgdata="$directory/data" --username=loopwright --auth=trust --encoding=UTF8 --locale=C >"$directory/initdb.log" 2>&1
+        as_server "$bin/pg_ctl" --pgdata="$directory/data" --log="$directory/server.log" --wait \
+            --options="-p $port -c listen_addresses=127.0.0.1 -c unix_socket_directories=$directory -c max_connections=400" start >/dev/null
     fi
-    rm -rf "$folder"
-    mkdir -m 700 "$folder"
-    free_port >"$folder/port"
-    chown -R "$owner" "$folder"
-    as_owner "$tools/initdb" -D "$folder/data" -U loopwright --auth=trust --encoding=UTF8 --locale=C.UTF-8 --no-sync >"$folder/initdb.log"
-    as_owner "$tools/pg_ctl" -D "$folder/data" -l "$folder/server.log" -w -t 60 start \
-        -o "-c listen_addresses=127.0.0.1 -c port=$(cat "$folder/port") -c unix_socket_directories='' -c fsync=off \
-            -c synchronous_commit=off -c full_page_writes=off -c max_connections=300" >"$folder/start.log" || {
-        cat "$folder/start.log" "$folder/server.log" >&2
-        return 1
-    }
-    print_url
-}
-
-stop() {
-    if is_running; then
-        as_owner "$tools/pg_ctl" -D "$folder/data" -m immediate -w stop >/dev/null
-    fi
-    rm -rf "$folder"
-}
-
-case "${1:-}" in
-    start) start ;;
-    stop) stop ;;
-    *) sed -n '2,5s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
+    echo "postgres://loopwright@127.0.0.1:$port/postgres"
+    ;;
+stop)
+    cd /
+    as_server "$bin/pg_ctl" --pgdata="$directory/data" --mode=immediate stop >/dev/null
+    rm -rf "$directory"
+    ;;
+*)
+    echo "usage: postgres-test.sh start|stop" >&2
+    exit 2
+    ;;
 esac

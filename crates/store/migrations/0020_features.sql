@@ -18,6 +18,7 @@ CREATE TABLE training_set (
     version BIGINT NOT NULL,
     recipe TEXT NOT NULL,
     content TEXT NOT NULL,
+    table_name TEXT NOT NULL,
     table_version BIGINT NOT NULL,
     columns TEXT NOT NULL,
     n_rows BIGINT NOT NULL,

@@ -42,6 +42,7 @@ CREATE TABLE pipeline_progress (
 );
 
 -- state: blocked, ready, running, waiting, succeeded, failed, skipped, cancelled
+-- available_at is set while the step can be claimed (from then on), lease_until while it runs; both find their steps by index.
 CREATE TABLE pipeline_step (
     run TEXT NOT NULL,
     step TEXT NOT NULL,
@@ -52,7 +53,7 @@ CREATE TABLE pipeline_step (
     n_losses BIGINT NOT NULL,
     n_signals BIGINT NOT NULL,
     fence BIGINT NOT NULL,
-    available_at BIGINT NOT NULL,
+    available_at BIGINT,
     worker TEXT,
     incarnation TEXT,
     lease_until BIGINT,
@@ -67,7 +68,8 @@ CREATE TABLE pipeline_step (
     finished_at BIGINT,
     PRIMARY KEY (run, step)
 );
-CREATE INDEX pipeline_step_claimable ON pipeline_step (state, available_at);
+CREATE INDEX pipeline_step_claimable ON pipeline_step (available_at, position);
+CREATE INDEX pipeline_step_leased ON pipeline_step (lease_until);
 
 -- Manifests of finished steps by the digest of all that they depend on.
 CREATE TABLE pipeline_cache (

@@ -36,6 +36,14 @@ impl MetadataUrl {
         Self(Address::Sqlite(path.into()))
     }
 
+    /// The whole address with its password, to hand it to another process. Never log it.
+    pub fn with_secrets(&self) -> String {
+        match &self.0 {
+            Address::Sqlite(path) => format!("sqlite://{}", path.display()),
+            Address::Postgres(url) => url.clone(),
+        }
+    }
+
     pub(crate) fn address(&self) -> &Address {
         &self.0
     }

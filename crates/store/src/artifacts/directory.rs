@@ -25,7 +25,7 @@ impl Directory {
 
     pub(super) fn put(&self, digest: &Digest, bytes: &[u8]) -> Result<()> {
         let path = self.path(digest);
-        if has_size(&path, bytes.len() as u64) {
+        if holds(&path, digest, bytes.len() as u64) {
             return Ok(());
         }
         let mut upload = Upload::begin(&self.root.join("uploads"))?;
@@ -37,7 +37,7 @@ impl Directory {
         let mut upload = Upload::begin(&self.root.join("uploads"))?;
         let digest = upload.copy(source)?;
         let path = self.path(&digest);
-        if !has_size(&path, upload.size_bytes) {
+        if !holds(&path, &digest, upload.size_bytes) {
             upload.publish(&path)?;
         }
         Ok(digest)
@@ -94,17 +94,7 @@ impl Upload {
     }
 
     fn copy(&mut self, source: &Path) -> Result<Digest> {
-        let mut file = File::open(source).map_err(|error| failed("read the file", source, error))?;
-        let mut hasher = Hasher::default();
-        let mut buffer = vec![0; 256 * 1024];
-        loop {
-            let n_bytes = file.read(&mut buffer).map_err(|error| failed("read the file", source, error))?;
-            if n_bytes == 0 {
-                return Ok(hasher.finish());
-            }
-            hasher.update(&buffer[..n_bytes]);
-            self.write(&buffer[..n_bytes])?;
-        }
+        read_in_parts(source, |part| self.write(part))
     }
 
     /// File to disk, name into place, directory to disk: after a crash there is the whole file or none.
@@ -135,8 +125,25 @@ impl Drop for Upload {
     }
 }
 
-fn has_size(path: &Path, size_bytes: u64) -> bool {
-    fs::metadata(path).is_ok_and(|metadata| metadata.is_file() && metadata.len() == size_bytes)
+/// Whether the file is there and undamaged. A damaged one is written again.
+fn holds(path: &Path, digest: &Digest, size_bytes: u64) -> bool {
+    let has_size = fs::metadata(path).is_ok_and(|metadata| metadata.is_file() && metadata.len() == size_bytes);
+    has_size && read_in_parts(path, |_| Ok(())).is_ok_and(|found| found == *digest)
+}
+
+/// Hands the content to `take` piece by piece and returns its digest.
+fn read_in_parts(path: &Path, mut take: impl FnMut(&[u8]) -> Result<()>) -> Result<Digest> {
+    let mut file = File::open(path).map_err(|error| failed("read the file", path, error))?;
+    let mut hasher = Hasher::default();
+    let mut buffer = vec![0; 256 * 1024];
+    loop {
+        let n_bytes = file.read(&mut buffer).map_err(|error| failed("read the file", path, error))?;
+        if n_bytes == 0 {
+            return Ok(hasher.finish());
+        }
+        hasher.update(&buffer[..n_bytes]);
+        take(&buffer[..n_bytes])?;
+    }
 }
 
 fn unreadable(digest: &Digest, path: &Path, error: io::Error) -> Error {

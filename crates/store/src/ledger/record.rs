@@ -9,8 +9,8 @@ use crate::transaction::{Head, Tx};
 impl Tx<'_> {
     /// Makes the draft's changes and appends the entry that records them: either both become durable or neither does.
     ///
-    /// A [`Change::put`] inserts the row, or sets the named columns of the row that is there. The entry keeps the digest of each row
-    /// as the database holds it afterwards.
+    /// A [`Change::put`] names every column that shall not be null; a row with the same key is replaced. The entry keeps the digest of
+    /// each row as the database holds it afterwards.
     pub fn record(&mut self, draft: Draft) -> Result<Entry> {
         let rows = draft.changes.iter().map(|change| make(self, change)).collect::<Result<Vec<_>>>()?;
         let head = match *self.head {
