@@ -34,6 +34,7 @@
 //! ```
 
 mod attribute;
+mod compiler;
 mod evaluator;
 pub mod failures;
 mod graph;

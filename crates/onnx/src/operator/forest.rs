@@ -44,15 +44,15 @@ pub(super) struct Listing {
     pub roots: Vec<Child>,
 }
 
-const MISSING_GOES_FIRST: u32 = 1 << 31;
-
+/// 16 bytes, so that four share a cache line and none lies across two.
 #[derive(Debug, Clone, Copy)]
 struct Node {
     threshold: f32,
-    /// The column to compare; the top bit says that NaN goes to the first child.
+    /// The column to compare.
     feature: u32,
     /// The child for `value <= threshold`; the other one stands after it. A leaf names itself.
     first_child: u32,
+    missing_goes_first: bool,
 }
 
 #[derive(Debug)]
@@ -72,6 +72,7 @@ pub(super) struct Forest {
 
 const ROW_LANES: usize = 16;
 const TREE_LANES: usize = 8;
+const STEPS_BETWEEN_CHECKS: u32 = 4;
 
 impl Forest {
     /// # Errors
@@ -113,8 +114,8 @@ impl Forest {
                 Comparison::Below => (split.threshold.next_down(), false),
                 Comparison::AtLeast => (split.threshold.next_down(), true),
             };
-            let missing_bit = if split.missing_goes_yes != is_swapped { MISSING_GOES_FIRST } else { 0 };
-            self.nodes[place as usize] = Node { threshold, feature: split.feature | missing_bit, first_child };
+            let missing_goes_first = split.missing_goes_yes != is_swapped;
+            self.nodes[place as usize] = Node { threshold, feature: split.feature, first_child, missing_goes_first };
             let (first, second) = if is_swapped { (split.no, split.yes) } else { (split.yes, split.no) };
             queue.extend([(first, first_child, depth + 1), (second, second_child, depth + 1)]);
         }
@@ -125,7 +126,7 @@ impl Forest {
     /// Adds a node that is a leaf until it is made a split: everything, NaN too, leads to itself.
     fn add_place(&mut self) -> Result<u32> {
         let place = u32::try_from(self.nodes.len()).map_err(|_| malformed("too many nodes"))?;
-        self.nodes.push(Node { threshold: f32::INFINITY, feature: MISSING_GOES_FIRST, first_child: place });
+        self.nodes.push(Node { threshold: f32::INFINITY, feature: 0, first_child: place, missing_goes_first: true });
         self.leaf_of.push(0);
         Ok(place)
     }
@@ -157,39 +158,53 @@ impl Forest {
         let n_in_blocks = blocks.len() * ROW_LANES;
         let rest = blocks.remainder();
         for (block_index, block) in blocks.enumerate() {
-            round_into(floats, block);
+            let has_missing = round_into(floats, block);
             for tree in &self.trees {
-                let nodes = self.descend_rows(tree, floats, columns);
+                let nodes = match has_missing {
+                    true => self.descend_rows::<true>(tree, floats, columns),
+                    false => self.descend_rows::<false>(tree, floats, columns),
+                };
                 nodes.iter().enumerate().for_each(|(lane, &node)| visit(block_index * ROW_LANES + lane, node as usize));
             }
         }
         for (index, row) in rest.chunks_exact(columns).enumerate() {
-            round_into(floats, row);
-            self.descend_row(floats, |node| visit(n_in_blocks + index, node));
+            let visit_node = |node| visit(n_in_blocks + index, node);
+            match round_into(floats, row) {
+                true => self.descend_row::<true>(floats, visit_node),
+                false => self.descend_row::<false>(floats, visit_node),
+            }
         }
         Ok(())
     }
 
     /// 16 rows down one tree.
-    fn descend_rows(&self, tree: &Tree, block: &[f32], columns: usize) -> [u32; ROW_LANES] {
+    fn descend_rows<const HAS_MISSING: bool>(&self, tree: &Tree, block: &[f32], columns: usize) -> [u32; ROW_LANES] {
         let mut at = [tree.root; ROW_LANES];
-        for _ in 0..tree.depth {
-            for (lane, place) in at.iter_mut().enumerate() {
-                *place = self.step(*place, &block[lane * columns..(lane + 1) * columns]);
+        let mut n_left = tree.depth;
+        while n_left > 0 {
+            let before = at;
+            for _ in 0..n_left.min(STEPS_BETWEEN_CHECKS) {
+                for (lane, place) in at.iter_mut().enumerate() {
+                    *place = self.step::<HAS_MISSING>(*place, block, lane * columns);
+                }
             }
+            if at == before {
+                break;
+            }
+            n_left = n_left.saturating_sub(STEPS_BETWEEN_CHECKS);
         }
         at
     }
 
     /// One row down all trees, 8 at a time.
-    fn descend_row(&self, row: &[f32], mut visit: impl FnMut(usize)) {
+    fn descend_row<const HAS_MISSING: bool>(&self, row: &[f32], mut visit: impl FnMut(usize)) {
         let (groups, rest) = self.trees.as_chunks::<TREE_LANES>();
         for group in groups {
             let mut at: [u32; TREE_LANES] = std::array::from_fn(|lane| group[lane].root);
             let deepest = group.iter().map(|tree| tree.depth).max().unwrap_or(0);
             for _ in 0..deepest {
                 for place in &mut at {
-                    *place = self.step(*place, row);
+                    *place = self.step::<HAS_MISSING>(*place, row, 0);
                 }
             }
             at.iter().for_each(|&node| visit(node as usize));
@@ -197,22 +212,29 @@ impl Forest {
         for tree in rest {
             let mut place = tree.root;
             for _ in 0..tree.depth {
-                place = self.step(place, row);
+                place = self.step::<HAS_MISSING>(place, row, 0);
             }
             visit(place as usize);
         }
     }
 
-    #[inline]
-    fn step(&self, place: u32, row: &[f32]) -> u32 {
-        let node = self.nodes[place as usize];
-        let value = row[(node.feature & !MISSING_GOES_FIRST) as usize];
-        let goes_first = (value <= node.threshold) | (value.is_nan() & (node.feature >= MISSING_GOES_FIRST));
-        node.first_child + u32::from(!goes_first)
+    /// From a node to the child that the row starting at `start` of `values` goes to.
+    #[inline(always)]
+    fn step<const HAS_MISSING: bool>(&self, place: u32, values: &[f32], start: usize) -> u32 {
+        let node = &self.nodes[place as usize];
+        let value = values[start + node.feature as usize];
+        let goes_second = if HAS_MISSING {
+            !((value <= node.threshold) | (value.is_nan() & node.missing_goes_first))
+        } else {
+            value > node.threshold
+        };
+        node.first_child + u32::from(goes_second)
     }
 }
 
-fn round_into(floats: &mut Vec<f32>, numbers: &[f64]) {
+/// Rounds numbers to 32 bits and says whether one of them is missing.
+fn round_into(floats: &mut Vec<f32>, numbers: &[f64]) -> bool {
     floats.clear();
     floats.extend(numbers.iter().map(|&value| value as f32));
+    floats.iter().any(|value| value.is_nan())
 }
