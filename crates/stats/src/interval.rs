@@ -50,26 +50,35 @@ pub fn delong(labels: &[f64], predictions: &[f64], level: f64) -> Result<(AucEst
     Ok((estimate, Some(interval)))
 }
 
-/// The interval of a metric by the method that suits it. None where the rows are too few for one.
+/// The intervals of metrics, each by the method that suits it, in the metrics' order; those that are resampled share their
+/// resamples. None where a metric has no value or the rows are too few for an interval.
 ///
 /// # Errors
-/// Those of [`Metric::compute_at`].
-pub fn confidence_interval(
-    metric: Metric,
+/// `bad-metric-input` if the rows cannot be measured.
+pub fn confidence_intervals(
+    metrics: &[Metric],
     labels: &[f64],
     predictions: &[f64],
     options: &BootstrapOptions,
-) -> Result<Option<Interval>> {
-    metric.check_rows(labels, predictions)?;
-    match metric {
-        Metric::Auc => Ok(delong(labels, predictions, options.level)?.1),
-        Metric::Accuracy | Metric::Precision | Metric::Recall => {
-            let confusion = Confusion::count(labels, predictions, options.threshold);
-            confusion.metric(metric)?;
-            Ok(confusion.share(metric).map(|(successes, trials)| wilson(successes, trials, options.level)))
+) -> Result<Vec<Option<Interval>>> {
+    let resampled: Vec<Metric> = metrics.iter().copied().filter(|metric| !has_formula(*metric)).collect();
+    let mut by_bootstrap = bootstrap_intervals(&resampled, labels, predictions, options)?.into_iter();
+    let interval = |metric: &Metric| {
+        if !has_formula(*metric) {
+            return Ok(by_bootstrap.next().flatten());
         }
-        _ => Ok(bootstrap_intervals(&[metric], labels, predictions, options)?[0]),
-    }
+        metric.check_rows(labels, predictions)?;
+        if *metric == Metric::Auc {
+            return Ok(delong(labels, predictions, options.level).ok().and_then(|(_, interval)| interval));
+        }
+        let share = Confusion::count(labels, predictions, options.threshold).share(*metric);
+        Ok(share.filter(|(_, n_trials)| *n_trials > 0).map(|(successes, n_trials)| wilson(successes, n_trials, options.level)))
+    };
+    metrics.iter().map(interval).collect()
+}
+
+fn has_formula(metric: Metric) -> bool {
+    matches!(metric, Metric::Auc | Metric::Accuracy | Metric::Precision | Metric::Recall)
 }
 
 /// How many standard deviations on both sides of the mean hold a share `level` of a normal distribution.

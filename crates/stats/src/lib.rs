@@ -35,7 +35,7 @@ pub use contingency::{ChiSquare, benjamini_hochberg_cutoff, two_sample_chi_squar
 pub use drift::{Drift, DriftMethod, FALSE_ALARM_RATE, jensen_shannon, kolmogorov_smirnov, population_stability};
 pub use failures::{EMPTY_REFERENCE, HISTOGRAM_MISMATCH, METRIC_INPUT, UNDEFINED_METRIC, UNKNOWN_METRIC};
 pub use histogram::{Bins, Counts, ReferenceHistogram};
-pub use interval::{Interval, confidence_interval, delong, wilson};
+pub use interval::{Interval, confidence_intervals, delong, wilson};
 pub use metric::{Direction, Metric, Task};
 pub use moments::{Moments, quantile, quantile_of_sorted};
 pub use ranking::{AucEstimate, auc};

@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use lw_stats::{
-    BootstrapOptions, Metric, Moments, benjamini_hochberg_cutoff, bootstrap_intervals, calibration_curve, confidence_interval,
+    BootstrapOptions, Metric, Moments, benjamini_hochberg_cutoff, bootstrap_intervals, calibration_curve, confidence_intervals,
     delong, jensen_shannon, kolmogorov_smirnov, population_stability, quantile, two_sample_chi_square, wilson,
 };
 use serde::Deserialize;
@@ -91,8 +91,10 @@ fn bootstrap_intervals_agree_with_scipy() {
 fn every_metric_has_an_interval_around_its_value() {
     for case in [golden::<Vec<Case>>("classification").remove(0), golden::<Vec<Case>>("regression").remove(0)] {
         let options = BootstrapOptions { n_resamples: 300, level: 0.95, threshold: case.threshold, seed: 1 };
-        for (metric, value) in &case.metrics {
-            let interval = confidence_interval(*metric, &case.labels, &case.predictions, &options).unwrap().unwrap();
+        let metrics: Vec<Metric> = case.metrics.keys().copied().collect();
+        let intervals = confidence_intervals(&metrics, &case.labels, &case.predictions, &options).unwrap();
+        for (interval, (metric, value)) in intervals.into_iter().zip(&case.metrics) {
+            let interval = interval.unwrap();
             // The calibration error of a resample is biased upwards, so its value may stand just below the interval.
             assert!(
                 interval.low < interval.high && (interval.contains(*value) || *metric == Metric::Ece),
