@@ -1,0 +1,68 @@
+//! Rows on their way into an online store.
+
+use lw_core::Timestamp;
+
+/// What one commit writes.
+#[derive(Debug, Default)]
+pub struct PutBatch {
+    pub views: Vec<ViewPut>,
+}
+
+/// The rows of one view, encoded one behind the other in a single buffer, and how far the view has come with them.
+#[derive(Debug)]
+pub struct ViewPut {
+    /// `name@version`.
+    pub view: String,
+    /// Every row that was available by then has been put, with this batch or before it.
+    pub watermark: Timestamp,
+    bytes: Vec<u8>,
+    rows: Vec<RowSpan>,
+}
+
+/// Where a key and, right behind it, its row lie in the buffer.
+#[derive(Debug, Clone, Copy)]
+struct RowSpan {
+    start: usize,
+    row_start: usize,
+    end: usize,
+}
+
+/// What a commit changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct PutSummary {
+    /// Rows that were given.
+    pub n_given: u64,
+    /// Rows that replaced an older one or are the first of their entity.
+    pub n_written: u64,
+}
+
+impl ViewPut {
+    pub fn new(view: impl Into<String>, watermark: Timestamp) -> Self {
+        Self { view: view.into(), watermark, bytes: Vec::new(), rows: Vec::new() }
+    }
+
+    /// Appends a row: `write_key`, then `write_row`, each append their bytes to the buffer.
+    pub fn push(&mut self, write_key: impl FnOnce(&mut Vec<u8>), write_row: impl FnOnce(&mut Vec<u8>)) {
+        let start = self.bytes.len();
+        write_key(&mut self.bytes);
+        let row_start = self.bytes.len();
+        write_row(&mut self.bytes);
+        self.rows.push(RowSpan { start, row_start, end: self.bytes.len() });
+    }
+
+    /// Each key with its row, in the order of the keys, so that a tree is written from left to right. Rows of equal keys keep
+    /// the order in which they came.
+    pub fn sorted(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        let mut rows: Vec<&RowSpan> = self.rows.iter().collect();
+        rows.sort_by_key(|span| &self.bytes[span.start..span.row_start]);
+        rows.into_iter().map(|span| (&self.bytes[span.start..span.row_start], &self.bytes[span.row_start..span.end]))
+    }
+
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+}
