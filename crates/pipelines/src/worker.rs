@@ -1,0 +1,336 @@
+//! The worker: claims steps, runs them, reports, and keeps its leases alive.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use lw_core::{Ctx, Result, Span, Timestamp};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use crate::attempt::{Stop, attempt};
+use crate::cache::cache_key;
+use crate::claim::{self, Claim};
+use crate::journal::{self, Message, Reported};
+use crate::queries::{self, Ending, Holder};
+use crate::run::PipelineRunId;
+use crate::runner::{Cancellation, StepRunner};
+use crate::step::Report;
+use crate::{LEASE_LOST, LogSink, Manifest, Pipelines};
+
+/// How a worker works.
+#[derive(Debug, Clone)]
+pub struct WorkerOptions {
+    /// A name that stays the same when the process restarts, so that it takes back at once what it held when it died. Two workers
+    /// that live at the same time must have different names.
+    pub name: String,
+    /// How many steps run at the same time.
+    pub n_slots: usize,
+    /// How long a silent worker keeps its steps. Heartbeats come three times as often.
+    pub lease: Span,
+}
+
+impl WorkerOptions {
+    /// Leases of 30 seconds.
+    pub fn new(name: &str, n_slots: usize) -> Self {
+        Self { name: name.to_owned(), n_slots, lease: Span::from_secs(30) }
+    }
+}
+
+/// What a drain left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Drained {
+    pub n_attempts: usize,
+    /// When the next thing is due: a retry, a timer or a schedule. A replay sets its clock to it and drains again.
+    pub next_due: Option<Timestamp>,
+}
+
+/// Runs the steps of all pipelines in a database, with the code of one runner.
+#[derive(Clone)]
+pub struct Worker {
+    pub(crate) pipelines: Pipelines,
+    pub(crate) holder: Holder,
+    pub(crate) lease: Span,
+    pub(crate) active: Active,
+    runner: Arc<dyn StepRunner>,
+    n_slots: usize,
+}
+
+/// The steps that run in this process right now.
+#[derive(Clone, Default)]
+pub(crate) struct Active(Arc<Mutex<ActiveSteps>>);
+
+#[derive(Default)]
+struct ActiveSteps {
+    steps: HashMap<(PipelineRunId, String), Arc<Running>>,
+    is_closing: bool,
+}
+
+/// Removes a step from the active ones when its attempt ends in whatever way.
+struct Entered<'a>(&'a Active, Arc<Running>);
+
+impl Drop for Entered<'_> {
+    fn drop(&mut self) {
+        let key = (self.1.run.clone(), self.1.key.clone());
+        let mut active = self.0.lock();
+        if active.steps.get(&key).is_some_and(|known| known.fence == self.1.fence) {
+            active.steps.remove(&key);
+        }
+    }
+}
+
+/// A step that runs here.
+pub(crate) struct Running {
+    pub run: PipelineRunId,
+    pub key: String,
+    pub fence: i64,
+    pub attempt: u32,
+    pub log: LogSink,
+    pub stop: watch::Sender<Option<Stop>>,
+    /// Held while lines are being written, so that they keep their order.
+    pub writing: tokio::sync::Mutex<()>,
+}
+
+impl Active {
+    pub fn all(&self) -> Vec<Arc<Running>> {
+        self.lock().steps.values().cloned().collect()
+    }
+
+    pub fn holds(&self, run: &PipelineRunId, key: &str, fence: i64) -> bool {
+        self.lock().steps.get(&(run.clone(), key.to_owned())).is_some_and(|running| running.fence == fence)
+    }
+
+    /// Adds a step. If the worker is closing, the step is told to stop at once.
+    fn enter(&self, running: Arc<Running>) -> Entered<'_> {
+        let mut active = self.lock();
+        if active.is_closing {
+            running.stop.send_replace(Some(Stop::ShuttingDown));
+        }
+        active.steps.insert((running.run.clone(), running.key.clone()), running.clone());
+        Entered(self, running)
+    }
+
+    fn open(&self) {
+        self.lock().is_closing = false;
+    }
+
+    /// Tells all steps, and those still to come, to stop.
+    fn close(&self) {
+        let mut active = self.lock();
+        active.is_closing = true;
+        for running in active.steps.values() {
+            running.stop.send_replace(Some(Stop::ShuttingDown));
+        }
+    }
+
+    fn is_closing(&self) -> bool {
+        self.lock().is_closing
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, ActiveSteps> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// How often an idle worker looks for what other processes left to do.
+const POLL: Duration = Duration::from_millis(200);
+/// How often schedules and requests are looked at.
+const FIRE: Duration = Duration::from_secs(1);
+/// How often a report is tried while the database cannot be reached.
+const REPORT_TRIES: u32 = 6;
+
+impl Worker {
+    /// A worker with a new incarnation: what an earlier life of the same name held is taken back when it starts.
+    pub fn new(ctx: &Ctx, pipelines: Pipelines, runner: Arc<dyn StepRunner>, options: WorkerOptions) -> Self {
+        let WorkerOptions { name, n_slots, lease } = options;
+        let holder = Holder { worker: name, incarnation: ctx.ids.next_hex() };
+        Self { pipelines, holder, lease, active: Active::default(), runner, n_slots: n_slots.max(1) }
+    }
+
+    /// Works until told to stop: steps that run are then told to stop too, and given back if they do not finish within seconds.
+    pub async fn run(&self, ctx: &Ctx, shutdown: Cancellation) -> Result<()> {
+        self.active.open();
+        self.take_back(ctx).await?;
+        let mut tasks = JoinSet::new();
+        let mut news = self.pipelines.subscribe();
+        let housekeeping = self.keep_house(ctx, Some(FIRE));
+        tokio::pin!(housekeeping);
+        loop {
+            news.mark_unchanged();
+            if let Err(error) = self.spawn_claimed(ctx, &mut tasks).await {
+                tracing::warn!("Cannot claim steps now, trying again: {error:?}");
+            }
+            let pause = self.pause(ctx).await;
+            tokio::select! {
+                () = shutdown.cancelled() => break,
+                _ = news.changed() => {}
+                Some(_) = tasks.join_next() => {}
+                () = tokio::time::sleep(pause) => {}
+                () = &mut housekeeping => {}
+            }
+        }
+        self.active.close();
+        tokio::select! {
+            () = async { while tasks.join_next().await.is_some() {} } => {}
+            () = housekeeping => {}
+        }
+        Ok(())
+    }
+
+    /// Starts what is due and runs until nothing more can be done at this moment of the context's clock.
+    pub async fn drain(&self, ctx: &Ctx) -> Result<Drained> {
+        self.active.open();
+        self.take_back(ctx).await?;
+        let housekeeping = self.keep_house(ctx, None);
+        tokio::select! {
+            drained = self.drain_now(ctx) => drained,
+            () = housekeeping => Err(lw_core::Error::bug("the worker's housekeeping ended")),
+        }
+    }
+
+    async fn drain_now(&self, ctx: &Ctx) -> Result<Drained> {
+        let mut tasks = JoinSet::new();
+        let mut news = self.pipelines.subscribe();
+        let mut n_attempts = 0;
+        loop {
+            news.mark_unchanged();
+            self.spawn_claimed(ctx, &mut tasks).await?;
+            if tasks.is_empty() {
+                if self.pipelines.fire(ctx).await?.is_empty() {
+                    break;
+                }
+                continue;
+            }
+            tokio::select! {
+                Some(n_done) = tasks.join_next() => n_attempts += n_done.unwrap_or(0),
+                _ = news.changed() => {}
+            }
+        }
+        let next_due = self.pipelines.store.read(|db| {
+            let (step, schedule) = (queries::next_available(db)?, queries::next_schedule(db)?);
+            Ok(step.into_iter().chain(schedule).min())
+        });
+        Ok(Drained { n_attempts, next_due: next_due.await? })
+    }
+
+    /// Claims as many steps as slots are free, and begins them.
+    async fn spawn_claimed(&self, ctx: &Ctx, tasks: &mut JoinSet<usize>) -> Result<()> {
+        let n_free = self.n_slots.saturating_sub(tasks.len());
+        if n_free == 0 {
+            return Ok(());
+        }
+        let (definitions, holder, lease) = (self.pipelines.definitions.clone(), self.holder.clone(), self.lease);
+        let work = move |tx: &mut lw_store::Tx<'_>| claim::claim(tx, &definitions, &holder, lease, n_free);
+        for claim in self.pipelines.store.write(ctx, work).await? {
+            let (worker, ctx) = (self.clone(), ctx.clone());
+            tasks.spawn(async move { worker.follow(&ctx, claim).await });
+        }
+        Ok(())
+    }
+
+    /// Until when there is nothing to claim, as far as this process knows.
+    async fn pause(&self, ctx: &Ctx) -> Duration {
+        let now = ctx.now();
+        let next = self.pipelines.store.read(queries::next_available).await.ok().flatten();
+        let until = next.map(|next| (next - now).to_std().max(Duration::from_millis(1)));
+        until.map_or(POLL, |until| until.min(POLL))
+    }
+
+    /// Runs a step, and then whatever its report lets this slot claim. Returns the number of attempts.
+    async fn follow(&self, ctx: &Ctx, claim: Claim) -> usize {
+        let mut next = Some(claim);
+        let mut n_attempts = 0;
+        while let Some(claim) = next {
+            n_attempts += 1;
+            next = self.work(ctx, claim).await;
+        }
+        n_attempts
+    }
+
+    /// One attempt with its report. Returns the step that this slot has claimed along with it.
+    async fn work(&self, ctx: &Ctx, claim: Claim) -> Option<Claim> {
+        let running = Arc::new(Running {
+            run: claim.run.clone(),
+            key: claim.step().key.clone(),
+            fence: claim.fence,
+            attempt: claim.attempt,
+            log: LogSink::new(ctx.clock.clone()),
+            stop: watch::channel(None).0,
+            writing: tokio::sync::Mutex::new(()),
+        });
+        let _entered = self.active.enter(running.clone());
+        let cache_key = claim
+            .step()
+            .cache
+            .then(|| cache_key(claim.step(), &self.runner.version(&claim.step().kind), &claim.run_params, &claim.upstream));
+        let verdict = match self.look_up(cache_key.as_ref()).await {
+            Some((run, manifest)) => {
+                running.log.line(format!("outputs copied from run {run}"));
+                Some((Report::Succeeded, Ending { manifest: Some(manifest), cached_from: Some(run), ..Ending::default() }))
+            }
+            None => attempt(ctx, &self.runner, &claim, running.log.clone(), &running.stop).await,
+        };
+        let (report, ending) = verdict?;
+        self.report(ctx, &claim, &running, (report, ending, cache_key)).await
+    }
+
+    /// The outputs of an equal step, if what they name still exists.
+    async fn look_up(&self, cache_key: Option<&lw_core::Digest>) -> Option<(PipelineRunId, Manifest)> {
+        let key = *cache_key?;
+        let found = self.pipelines.store.read(move |db| queries::cached(db, &key)).await;
+        let (run, manifest) = found.inspect_err(|error| tracing::warn!("The step cache cannot be read: {error:?}")).ok()??;
+        self.runner.is_available(&manifest).await.then_some((run, manifest))
+    }
+
+    async fn report(
+        &self,
+        ctx: &Ctx,
+        claim: &Claim,
+        running: &Running,
+        (report, ending, cache_key): (Report, Ending, Option<lw_core::Digest>),
+    ) -> Option<Claim> {
+        let _writing = running.writing.lock().await;
+        let is_copy = ending.cached_from.is_some();
+        let message = Arc::new(Message {
+            position: claim.position,
+            fence: claim.fence,
+            attempt: claim.attempt,
+            report,
+            ending,
+            lines: running.log.take(),
+            cache_key: cache_key.filter(|_| !is_copy),
+        });
+        let may_claim = !self.active.is_closing();
+        for n_try in 1..=REPORT_TRIES {
+            let (definitions, holder, lease) = (self.pipelines.definitions.clone(), self.holder.clone(), self.lease);
+            let (compiled, run, message) = (claim.compiled.clone(), claim.run.clone(), message.clone());
+            let work = move |tx: &mut lw_store::Tx<'_>| {
+                let reported = journal::report(tx, &compiled, &run, &message)?;
+                let next = if may_claim { claim::claim(tx, &definitions, &holder, lease, 1)? } else { Vec::new() };
+                Ok((reported, next))
+            };
+            match self.pipelines.store.write(ctx, work).await {
+                Ok((reported, mut next)) => {
+                    self.tell(&reported, next.len());
+                    return next.pop();
+                }
+                Err(error) if error.is(LEASE_LOST) => {
+                    tracing::warn!(step = %running.key, run = %running.run, "{error}");
+                    return None;
+                }
+                Err(error) => {
+                    tracing::error!(step = %running.key, run = %running.run, "A step's report was not stored (try {n_try}): {error:?}");
+                    tokio::time::sleep(Duration::from_millis(50 << n_try)).await;
+                }
+            }
+        }
+        None
+    }
+
+    /// Wakes others of this process if there is more to do than this slot does, or a run is over.
+    fn tell(&self, reported: &Reported, n_claimed: usize) {
+        if reported.n_released > n_claimed || reported.finished.is_some() {
+            self.pipelines.announce();
+        }
+    }
+}
