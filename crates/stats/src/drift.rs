@@ -117,7 +117,7 @@ impl Drift {
         let p_value = match method {
             _ if degrees_of_freedom == 0 => 1.0,
             DriftMethod::Ks => two_sample_chi_square(&first, &second).p_value,
-            _ => chi_square_tail(method.to_chi_square(value) / noise_scale(n_reference, n_window), degrees_of_freedom),
+            _ => chi_square_tail(method.chi_square_of_distance(value) / noise_scale(n_reference, n_window), degrees_of_freedom),
         };
         Ok(drift(value, p_value, cells.len(), Null::ChiSquare))
     }
@@ -133,7 +133,7 @@ impl Drift {
             Null::ChiSquare if self.n_cells < 2 => 0.0,
             Null::ChiSquare => {
                 let chi_square = chi_square_exceeded_by(false_alarm_rate, self.n_cells - 1);
-                self.method.from_chi_square(chi_square * scale)
+                self.method.distance_of_chi_square(chi_square * scale)
             }
         }
     }
@@ -147,7 +147,7 @@ impl Drift {
 /// Near equality, PSI and the squared JS distance are multiples of Pearson's χ² times `1/n + 1/m` (Yurdakul, 2018; Lin, 1991),
 /// and half the square root of it bounds the total variation (Cauchy and Schwarz).
 impl DriftMethod {
-    fn to_chi_square(self, distance: f64) -> f64 {
+    fn chi_square_of_distance(self, distance: f64) -> f64 {
         match self {
             Self::Psi => distance,
             Self::Js => distance * distance * 8.0 * std::f64::consts::LN_2,
@@ -155,7 +155,7 @@ impl DriftMethod {
         }
     }
 
-    fn from_chi_square(self, scaled: f64) -> f64 {
+    fn distance_of_chi_square(self, scaled: f64) -> f64 {
         match self {
             Self::Psi => scaled,
             Self::Js => (scaled / (8.0 * std::f64::consts::LN_2)).sqrt(),
