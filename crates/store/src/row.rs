@@ -108,13 +108,15 @@ impl Row {
     }
 }
 
+/// The greatest integer below which canonical JSON keeps every one: 2^53.
+pub(crate) const LARGEST_EXACT_INTEGER: u64 = 1 << 53;
+
 /// Integers above 2^53 and non-finite numbers have no exact form in RFC 8785.
 pub(crate) fn exact_json(value: &Scalar) -> serde_json::Value {
-    const LARGEST_EXACT: u64 = 1 << 53;
     match value {
         Scalar::Null => serde_json::Value::Null,
         Scalar::Bool(value) => i64::from(*value).into(),
-        Scalar::Int(value) if value.unsigned_abs() > LARGEST_EXACT => value.to_string().into(),
+        Scalar::Int(value) if value.unsigned_abs() > LARGEST_EXACT_INTEGER => value.to_string().into(),
         Scalar::Int(value) => (*value).into(),
         Scalar::Float(value) if value.is_finite() => (*value).into(),
         Scalar::Float(value) => value.to_string().into(),

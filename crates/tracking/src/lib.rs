@@ -1,1 +1,56 @@
-//! .
+//! Experiments, runs, and what runs log: parameters, metrics, tags, datasets and artifacts.
+//!
+//! A run states its circumstances when it starts (code, environment, hardware, seeds) and is sealed when it ends: the ledger keeps
+//! the digests of what it had logged. The rules are those of MLflow, so that its clients find what they expect.
+//!
+//! ```
+//! use lw_core::{Actor, Ctx};
+//! use lw_tracking::{Batch, Circumstances, NewRun, RunStatus, Tracking};
+//!
+//! lw_store::testing::both(|store| async move {
+//!     let ctx = Ctx::real(Actor::new("ana"), "request-1");
+//!     let tracking = Tracking::new(store);
+//!     let experiment = tracking.ensure_experiment(&ctx, "late_arrival").await.unwrap();
+//!     let run = tracking.start_run(&ctx, NewRun::of(experiment.id, Circumstances::default())).await.unwrap();
+//!     let batch = Batch::default().param("l2", "1.0").metric("auc", 0.71, ctx.now(), 0);
+//!     tracking.log(&ctx, &run.id, batch).await.unwrap();
+//!     tracking.finish_run(&ctx, &run.id, RunStatus::Finished).await.unwrap();
+//!     assert_eq!(tracking.run(&run.id).await.unwrap().metrics["auc"].value, 0.71);
+//! });
+//! ```
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod artifact;
+mod batch;
+mod circumstances;
+mod dataset;
+mod experiment;
+mod failures;
+mod history;
+mod queries;
+mod run;
+mod seal;
+
+pub use artifact::RunArtifact;
+pub use batch::{Batch, MetricPoint};
+pub use circumstances::{Circumstances, CodeVersion, Environment, Hardware};
+pub use dataset::DatasetInput;
+pub use experiment::{Experiment, ExperimentId, Lifecycle};
+pub use failures::*;
+pub use history::HistoryPage;
+pub use run::{NewRun, Run, RunData, RunStatus, RunUpdate};
+pub use seal::Seal;
+
+use lw_store::Store;
+
+/// Everything about experiments and runs. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Tracking {
+    store: Store,
+}
+
+impl Tracking {
+    pub fn new(store: Store) -> Self {
+        Self { store }
+    }
+}

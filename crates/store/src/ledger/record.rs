@@ -3,11 +3,13 @@
 use lw_core::{Change, Digest, Draft, Entry, Error, Result, RowImage, Scalar};
 
 use super::queries::{self, Link};
-use crate::row::exact_json;
+use crate::row::{LARGEST_EXACT_INTEGER, exact_json};
 use crate::transaction::{Head, Tx};
 
 impl Tx<'_> {
     /// Makes the draft's changes and appends the entry that records them: either both become durable or neither does.
+    ///
+    /// Integers of the payload above 2^53 become text, because canonical JSON (RFC 8785) would round them.
     ///
     /// A [`Change::put`] names every column that shall not be null; a row with the same key is replaced. The entry keeps the digest of
     /// each row as the database holds it afterwards.
@@ -26,7 +28,7 @@ impl Tx<'_> {
             subject: draft.subject,
             inputs: draft.inputs,
             outputs: draft.outputs,
-            payload: draft.payload,
+            payload: exact(draft.payload),
             rows,
             previous: head.hash,
             hash: Digest::from_bytes([0; 32]),
@@ -73,4 +75,19 @@ fn check_key(tx: &Tx<'_>, change: &Change) -> Result<()> {
         return Ok(());
     }
     Err(Error::bug(format!("a change of table `{}` names {:?}, but its key is {primary_key:?}", change.table, change.key)))
+}
+
+fn exact(value: serde_json::Value) -> serde_json::Value {
+    use serde_json::Value;
+    match value {
+        Value::Number(number) if is_beyond_exact(&number) => Value::String(number.to_string()),
+        Value::Array(items) => items.into_iter().map(exact).collect(),
+        Value::Object(fields) => fields.into_iter().map(|(name, value)| (name, exact(value))).collect(),
+        other => other,
+    }
+}
+
+fn is_beyond_exact(number: &serde_json::Number) -> bool {
+    let magnitude = number.as_u64().or_else(|| number.as_i64().map(i64::unsigned_abs));
+    magnitude.is_some_and(|magnitude| magnitude > LARGEST_EXACT_INTEGER)
 }

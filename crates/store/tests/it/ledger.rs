@@ -16,7 +16,7 @@ async fn record(store: &Store, draft: Draft) -> lw_core::Entry {
 #[test]
 fn entries_form_a_chain_and_read_back_as_they_were_written() {
     both(|store| async move {
-        let payload = json!({"b": [1.5, 1e300, -0.0, "ä\n\"", null, true], "a": {"nested": {}}});
+        let payload = json!({"b": [1.5, 1e300, -0.0, "ä\n\"", null, true, u64::MAX, i64::MIN], "a": {"nested": {}}});
         let first = record(&store, set_alias("m", "champion", 1).payload(payload)).await;
         let second = record(&store, set_alias("m", "champion", 2).output("x", version(9), Digest::of(b"x"))).await;
         let third = record(&store, remove_alias("m", "champion")).await;
@@ -32,6 +32,7 @@ fn entries_form_a_chain_and_read_back_as_they_were_written() {
                 (written.hash, &written.inputs, &written.outputs, written.at)
             );
         }
+        assert_eq!(read[0].payload["b"][6], "18446744073709551615", "canonical JSON would round it");
         let verification = store.verify().await.unwrap();
         assert_eq!((verification.n_entries, verification.n_rows, verification.head), (3, 0, third.hash));
         assert!(verification.is_sound());

@@ -1,0 +1,88 @@
+use lw_core::{Subject, SubjectKind, Timestamp};
+use lw_store::testing::both;
+use lw_store::{EntryFilter, Mention};
+use lw_tracking::{Batch, Circumstances, Lifecycle, NewRun, RUN_NAME_MISMATCH, RUN_NOT_FOUND, RunStatus, RunUpdate};
+
+use crate::with_run;
+
+#[test]
+fn the_name_of_a_run_and_its_tag_agree() {
+    both(|store| async move {
+        let (tracking, ctx, experiment, unnamed) = with_run(store).await;
+        assert_eq!(unnamed.name, format!("run-{}", &unnamed.id.as_str()[24..]));
+        let new = |name: Option<&str>, tag: Option<&str>| {
+            let mut new = NewRun::of(experiment.id, Circumstances::default());
+            new.name = name.map(str::to_owned);
+            new.tags = tag.map(|tag| ("mlflow.runName".to_owned(), tag.to_owned())).into_iter().collect();
+            new
+        };
+        for (name, tag, want) in
+            [(Some("a"), None, "a"), (None, Some("b"), "b"), (Some("c"), Some("c"), "c"), (Some(""), Some("d"), "d")]
+        {
+            let run = tracking.start_run(&ctx, new(name, tag)).await.unwrap();
+            let data = tracking.run(&run.id).await.unwrap();
+            assert_eq!((data.run.name.as_str(), data.tags["mlflow.runName"].as_str()), (want, want));
+        }
+        let error = tracking.start_run(&ctx, new(Some("a"), Some("b"))).await.unwrap_err();
+        assert!(error.is(RUN_NAME_MISMATCH));
+    });
+}
+
+#[test]
+fn finishing_a_run_seals_what_it_logged() {
+    both(|store| async move {
+        let (tracking, ctx, _, run) = with_run(store.clone()).await;
+        let batch = Batch::default().param("l2", "1").metric("auc", 0.7, ctx.now(), 0).metric("auc", f64::NAN, ctx.now(), 1);
+        tracking.log(&ctx, &run.id, batch).await.unwrap();
+        let run = tracking.finish_run(&ctx, &run.id, RunStatus::Finished).await.unwrap();
+        let seal = run.seal.clone().unwrap();
+        assert_eq!((run.status, run.ended_at, seal.n_points), (RunStatus::Finished, Some(ctx.now()), 2));
+        assert_eq!(tracking.seal(&run.id).await.unwrap(), seal);
+
+        let entries = store.entries(EntryFilter::about(run.subject(), Mention::Subject)).await.unwrap();
+        assert_eq!(entries.iter().map(|entry| entry.action.as_str()).collect::<Vec<_>>(), ["run.start", "run.finish"]);
+        assert_eq!(entries[1].payload["seal"], serde_json::to_value(&seal).unwrap());
+
+        // Somebody edits a metric behind the ledger's back: the rows are plain, but the seal no longer fits.
+        let edit = "UPDATE run_metric SET metric_value = 0.9 WHERE is_nan = 0";
+        store.write(&ctx, |tx| tx.execute(edit, &[])).await.unwrap();
+        assert_ne!(tracking.seal(&run.id).await.unwrap().metrics, seal.metrics);
+        assert!(store.verify().await.unwrap().is_sound());
+    });
+}
+
+#[test]
+fn runs_start_update_and_list_newest_first() {
+    both(|store| async move {
+        let (tracking, ctx, experiment, first) = with_run(store.clone()).await;
+        let mut ids = vec![first.id.clone()];
+        for hour in 1..5 {
+            let table = Subject::new(SubjectKind::Table, "flights", 3);
+            let mut new =
+                NewRun::of(experiment.id, Circumstances::default().seed("trainer", u64::MAX)).input("table", table, None);
+            new.started_at = Some(Timestamp::parse(&format!("2013-04-02T0{hour}:00:00Z")).unwrap());
+            ids.push(tracking.start_run(&ctx, new).await.unwrap().id);
+        }
+        let page = tracking.runs(&[experiment.id], None, None, 2).await.unwrap();
+        assert_eq!(page.iter().map(|data| &data.run.id).collect::<Vec<_>>(), [&ids[4], &ids[3]]);
+        let last = &page[1].run;
+        let rest = tracking.runs(&[experiment.id], None, Some((last.started_at, last.id.clone())), 10).await.unwrap();
+        assert_eq!(rest.iter().map(|data| &data.run.id).collect::<Vec<_>>(), [&ids[2], &ids[1], &ids[0]]);
+        assert_eq!(rest[0].run.circumstances.seeds["trainer"], u64::MAX);
+        assert!(tracking.runs(&[], None, None, 10).await.unwrap().is_empty());
+
+        let ended_at = Some(Timestamp::from_millis(5));
+        let update = RunUpdate { status: Some(RunStatus::Scheduled), ended_at, name: Some("renamed".to_owned()) };
+        let run = tracking.update_run(&ctx, &ids[0], update).await.unwrap();
+        assert_eq!((run.status, run.ended_at, run.name.as_str(), run.seal), (RunStatus::Scheduled, ended_at, "renamed", None));
+
+        tracking.delete_run(&ctx, &ids[0]).await.unwrap();
+        tracking.delete_run(&ctx, &ids[0]).await.unwrap();
+        assert_eq!(tracking.runs(&[experiment.id], Some(Lifecycle::Active), None, 10).await.unwrap().len(), 4);
+        tracking.restore_run(&ctx, &ids[0]).await.unwrap();
+        assert_eq!(tracking.runs(&[experiment.id], Some(Lifecycle::Active), None, 10).await.unwrap().len(), 5);
+        let unknown = lw_core::RunId::parse(&"f".repeat(32)).unwrap();
+        assert!(tracking.run(&unknown).await.unwrap_err().is(RUN_NOT_FOUND));
+        assert!(store.verify().await.unwrap().is_sound());
+    });
+}
