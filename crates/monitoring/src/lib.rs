@@ -12,8 +12,6 @@
 //! A drift limit is the effect that matters, or the noise of so many rows and features if that is larger: a window of the
 //! same distribution does not alarm however small it is, however many features are watched.
 
-#![cfg_attr(test, expect(clippy::unwrap_used, reason = "a test stops at what it did not expect"))]
-
 mod alert;
 mod counts;
 mod definition;

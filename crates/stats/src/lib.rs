@@ -12,8 +12,6 @@
 //! # Ok::<(), lw_core::Error>(())
 //! ```
 
-#![cfg_attr(test, expect(clippy::unwrap_used, reason = "a test stops at what it did not expect"))]
-
 mod bootstrap;
 mod calibration;
 mod classification;
