@@ -35,6 +35,8 @@ count() { # count WORD FILE...: the sum of "N WORD" over the closing lines
     summaries "$@" | grep -oE "[0-9]+ ($word)" | awk '{ sum += $1 } END { print sum + 0 }'
 }
 
+PGPORT=$(python3 -c "import socket; s = socket.socket(); s.bind(('127.0.0.1', 0)); print(s.getsockname()[1])")
+export PGPORT # one of its own, so that two runs of the tests do not meet
 postgres=$(scripts/postgres-test.sh start) || { echo "the test database did not start" >&2; exit 1; }
 export LOOPWRIGHT_TEST_POSTGRES=$postgres
 

@@ -12,7 +12,7 @@ use crate::queries::Ending;
 use crate::run::StepError;
 use crate::runner::{Cancellation, StepContext, StepOutput, StepRunner};
 use crate::step::Report;
-use crate::{LogSink, STEP_PANICKED, STEP_TIMED_OUT};
+use crate::{LogSink, STEP_CANCELLED, STEP_PANICKED, STEP_TIMED_OUT};
 
 /// How long a step that is told to stop may go on before it is cut off.
 const GRACE: Duration = Duration::from_secs(5);
@@ -106,7 +106,10 @@ fn judge(claim: &Claim, result: Result<lw_core::Result<StepOutput>, JoinError>) 
 fn stopped_by(claim: &Claim, why: Stop) -> (Report, Ending) {
     let step = claim.step();
     match why {
-        Stop::RunCancelled => (Report::Cancelled, Ending::default()),
+        Stop::RunCancelled => {
+            let (_, ending) = failed(&STEP_CANCELLED.error(format!("step `{}` was stopped, as its run is cancelled", step.key)));
+            (Report::Cancelled, ending)
+        }
         Stop::ShuttingDown | Stop::LeaseLost => (Report::Released, Ending::default()),
         Stop::TimedOut => failed(&STEP_TIMED_OUT.error(format!("step `{}` took longer than {}", step.key, step.timeout))),
     }

@@ -49,8 +49,6 @@
 //! });
 //! ```
 
-#![cfg_attr(test, allow(clippy::unwrap_used))]
-
 mod attempt;
 mod cache;
 mod claim;

@@ -67,7 +67,9 @@ impl Schedule {
         }
         let (cron, zone) = (self.cron()?, self.zone()?);
         let limit = if self.missed == Missed::All { MAX_CATCH_UP } else { 1 };
-        let ticks = cron.iter_before(zoned(now + Span::from_micros(1), &zone)?).map(|time| instant(&time));
+        // Ticks fall on whole seconds; the second after the running one is the first that has not come.
+        let coming = Timestamp::from_millis((now.millis().div_euclid(1_000) + 1) * 1_000);
+        let ticks = cron.iter_before(zoned(coming, &zone)?).map(|time| instant(&time));
         let mut fires: Vec<Timestamp> = ticks.take_while(|tick| *tick >= next_fire).take(limit).collect();
         fires.reverse();
         if self.missed == Missed::Skip {
@@ -156,6 +158,8 @@ mod tests {
         due(Missed::Skip, "2013-04-01T03:10:00Z", &[]);
         due(Missed::Skip, "2013-04-01T03:00:05Z", &three[2..]);
         for policy in [Missed::All, Missed::One, Missed::Skip] {
+            due(policy, "2013-04-01T01:00:00Z", &three[..1]);
+            due(policy, "2013-04-01T01:00:00.5Z", &three[..1]);
             due(policy, "2013-04-01T00:59:59Z", &[]);
         }
     }
