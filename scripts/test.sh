@@ -1,6 +1,9 @@
 #!/usr/bin/env bash
 # Runs every test: Rust on SQLite and PostgreSQL, the examples of the documentation, and the whole product from Python.
 # Goes on after a failure and ends with one line of totals; exits with 1 if anything failed.
+#
+#   scripts/test.sh                  everything
+#   scripts/test.sh -p lw-store      the Rust tests of one crate: arguments go to Cargo
 set -uo pipefail
 cd "$(dirname "$0")/.."
 . scripts/environment.sh
@@ -12,6 +15,8 @@ finish() {
 }
 trap finish EXIT
 
+scope=("$@")
+[ $# = 0 ] && scope=(--workspace)
 n_broken=0
 run() { # run NAME COMMAND...: a runner that fails without a failed test counts as one failure
     local name=$1 status
@@ -41,13 +46,13 @@ postgres=$(scripts/postgres-test.sh start) || { echo "the test database did not 
 export LOOPWRIGHT_TEST_POSTGRES=$postgres
 
 if cargo nextest --version >/dev/null 2>&1; then
-    run rust cargo nextest run --workspace --no-fail-fast --status-level fail --final-status-level fail
+    run rust cargo nextest run "${scope[@]}" --no-fail-fast --status-level fail --final-status-level fail
 else
-    run rust cargo test --workspace --lib --bins --tests --no-fail-fast
+    run rust cargo test "${scope[@]}" --lib --bins --tests --no-fail-fast
 fi
-run documentation cargo test --workspace --doc --no-fail-fast
+run documentation cargo test "${scope[@]}" --doc --no-fail-fast
 
-if compgen -G 'tests/python/test_*.py' >/dev/null; then
+if [ $# = 0 ] && compgen -G 'tests/python/test_*.py' >/dev/null; then
     run build cargo build --bin loopwright
     run python python -m pytest -ra --color=no --no-header tests/python
 fi

@@ -68,26 +68,26 @@ pub async fn attempt(
     let _aborts = AbortOnDrop(task.abort_handle());
     let mut stopped = stop.subscribe();
     let why = tokio::select! {
-        result = &mut task => return Some(judge(claim, result)),
+        result = &mut task => return conclude(claim, result, *stop.borrow()),
         () = tokio::time::sleep(step.timeout.to_std()) => Stop::TimedOut,
         why = stopped.wait_for(Option::is_some) => why.ok().and_then(|why| *why).unwrap_or(Stop::ShuttingDown),
     };
     stop.send_replace(Some(why));
-    if why == Stop::LeaseLost {
-        task.abort();
-        let _ = task.await;
-        return None;
+    let grace = if why == Stop::LeaseLost { Duration::ZERO } else { GRACE };
+    if let Ok(result) = tokio::time::timeout(grace, &mut task).await {
+        return conclude(claim, result, Some(why));
     }
-    let last = tokio::time::timeout(GRACE, &mut task).await;
-    if last.is_err() {
-        task.abort();
-        let _ = task.await;
-    }
-    match last {
-        Ok(Ok(Ok(StepOutput::Done(manifest)))) => {
-            Some((Report::Succeeded, Ending { manifest: Some(manifest), ..Ending::default() }))
-        }
-        _ => Some(stopped_by(claim, why)),
+    task.abort();
+    let _ = task.await;
+    stopped_by(claim, why)
+}
+
+/// What a step that was told to stop did in time counts; that it failed does not, as it may have failed because of that.
+fn conclude(claim: &Claim, result: Result<lw_core::Result<StepOutput>, JoinError>, stop: Option<Stop>) -> Verdict {
+    match (stop, &result) {
+        (Some(Stop::LeaseLost), _) => None,
+        (None, _) | (_, Ok(Ok(StepOutput::Done(_)))) => Some(judge(claim, result)),
+        (Some(why), _) => stopped_by(claim, why),
     }
 }
 
@@ -103,15 +103,16 @@ fn judge(claim: &Claim, result: Result<lw_core::Result<StepOutput>, JoinError>) 
     }
 }
 
-fn stopped_by(claim: &Claim, why: Stop) -> (Report, Ending) {
+fn stopped_by(claim: &Claim, why: Stop) -> Verdict {
     let step = claim.step();
     match why {
+        Stop::LeaseLost => None,
+        Stop::ShuttingDown => Some((Report::Released, Ending::default())),
+        Stop::TimedOut => Some(failed(&STEP_TIMED_OUT.error(format!("step `{}` took longer than {}", step.key, step.timeout)))),
         Stop::RunCancelled => {
             let (_, ending) = failed(&STEP_CANCELLED.error(format!("step `{}` was stopped, as its run is cancelled", step.key)));
-            (Report::Cancelled, ending)
+            Some((Report::Cancelled, ending))
         }
-        Stop::ShuttingDown | Stop::LeaseLost => (Report::Released, Ending::default()),
-        Stop::TimedOut => failed(&STEP_TIMED_OUT.error(format!("step `{}` took longer than {}", step.key, step.timeout))),
     }
 }
 

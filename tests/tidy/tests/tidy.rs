@@ -2,7 +2,7 @@
 
 use tidy::source::is_exempt;
 use tidy::tree::{self, File};
-use tidy::{Violation, forbidden, layering, length, pages};
+use tidy::{Violation, forbidden, layering, length, pages, pins};
 
 #[track_caller]
 fn none(violations: &[Violation]) {
@@ -62,4 +62,10 @@ fn every_error_code_has_its_page_and_every_page_its_code() {
         }
     }
     none(&pages::check(&defined, &texts));
+}
+
+#[test]
+fn python_packages_are_locked() {
+    let read = |name: &str| std::fs::read_to_string(tree::root().join("tests").join(name)).expect("the file exists");
+    none(&pins::check(&read("requirements.txt"), &read("requirements.lock")));
 }
