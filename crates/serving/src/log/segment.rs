@@ -1,0 +1,214 @@
+//! Segment files: a magic line, then frames of length, checksum and payload.
+//!
+//! Only the newest segment is written to. A crash can tear its tail: everything behind the last sync. Opening it again cuts
+//! the file at the first frame that does not check out. Older segments are complete, so damage there is an error.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use lw_core::{Error, Result};
+
+use super::layout::corrupt;
+use crate::failures::LOG_UNAVAILABLE;
+
+const MAGIC: &[u8; 8] = b"LWPLOG1\n";
+const FRAME_HEAD_BYTES: usize = 8;
+
+/// The segment that is being written.
+pub struct Segment {
+    file: File,
+    pub number: u64,
+    /// Up to here the file is whole and on disk.
+    pub n_bytes: u64,
+}
+
+pub fn path(dir: &Path, number: u64) -> PathBuf {
+    dir.join(format!("{number:012}.log"))
+}
+
+/// Wraps a payload for the file.
+pub fn frame(payload: &[u8], out: &mut Vec<u8>) {
+    // Payloads are requests of at most 10,000 rows, far below 4 GiB.
+    out.extend_from_slice(&u32::try_from(payload.len()).unwrap_or(u32::MAX).to_le_bytes());
+    out.extend_from_slice(&crc32fast::hash(payload).to_le_bytes());
+    out.extend_from_slice(payload);
+}
+
+impl Segment {
+    /// Starts a segment; the file and its name are on disk when this returns.
+    pub fn create(dir: &Path, number: u64) -> io::Result<Self> {
+        let mut file = OpenOptions::new().create(true).truncate(true).write(true).open(path(dir, number))?;
+        file.write_all(MAGIC)?;
+        file.sync_all()?;
+        File::open(dir)?.sync_all()?;
+        Ok(Self { file, number, n_bytes: MAGIC.len() as u64 })
+    }
+
+    /// Appends whole frames and waits until they are on disk. After an error the file is as before, or cannot be reached at all.
+    pub fn append(&mut self, frames: &[u8]) -> io::Result<()> {
+        let written = self.file.write_all(frames).and_then(|()| self.file.sync_data());
+        if let Err(error) = written {
+            self.file.set_len(self.n_bytes)?;
+            self.file.seek(SeekFrom::Start(self.n_bytes))?;
+            return Err(error);
+        }
+        self.n_bytes += frames.len() as u64;
+        Ok(())
+    }
+
+    /// Whether nothing has been logged into it.
+    pub fn is_empty(&self) -> bool {
+        self.n_bytes == MAGIC.len() as u64
+    }
+}
+
+/// The numbers of the segments in a folder, in order.
+pub fn list(dir: &Path) -> Result<Vec<u64>> {
+    let entries = std::fs::read_dir(dir).map_err(|error| unavailable(dir, error))?;
+    let mut numbers = Vec::new();
+    for entry in entries {
+        let name = entry.map_err(|error| unavailable(dir, error))?.file_name();
+        let digits = name.to_str().and_then(|name| name.strip_suffix(".log"));
+        numbers.extend(digits.and_then(|digits| digits.parse::<u64>().ok()));
+    }
+    numbers.sort_unstable();
+    Ok(numbers)
+}
+
+/// Cuts the torn tail off the segment that was being written when the process ended.
+pub fn repair(dir: &Path, number: u64) -> Result<()> {
+    let path = path(dir, number);
+    let bytes = read(&path)?;
+    let whole = if bytes.starts_with(MAGIC) { MAGIC.len() + Frames::behind_magic(&bytes).whole_bytes() } else { 0 };
+    if whole == bytes.len() {
+        return Ok(());
+    }
+    tracing::warn!(segment = number, n_bytes = bytes.len() - whole, "Cut the torn tail of prediction log segment {number}");
+    let cut = || -> io::Result<()> {
+        let mut file = OpenOptions::new().write(true).open(&path)?;
+        file.set_len(whole as u64)?;
+        if whole == 0 {
+            file.write_all(MAGIC)?;
+        }
+        file.sync_all()
+    };
+    cut().map_err(|error| unavailable(&path, error))
+}
+
+/// The whole content of a complete segment.
+pub fn read_complete(dir: &Path, number: u64) -> Result<Vec<u8>> {
+    let path = path(dir, number);
+    let bytes = read(&path)?;
+    if bytes.starts_with(MAGIC) && MAGIC.len() + Frames::behind_magic(&bytes).whole_bytes() == bytes.len() {
+        return Ok(bytes);
+    }
+    Err(corrupt(&format!("segment {} has a frame whose checksum does not fit", path.display())))
+}
+
+pub fn remove(dir: &Path, number: u64) -> Result<()> {
+    let path = path(dir, number);
+    std::fs::remove_file(&path).map_err(|error| unavailable(&path, error))
+}
+
+pub fn unavailable(path: &Path, error: io::Error) -> Error {
+    let hint = match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            "free space on the disk of the workspace; logging resumes by itself"
+        }
+        _ => "check that the workspace is on a healthy disk that this user may write to",
+    };
+    LOG_UNAVAILABLE.error(format!("the prediction log at {} cannot be used: {error}", path.display())).hint(hint).cause(error)
+}
+
+fn read(path: &Path) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path).and_then(|mut file| file.read_to_end(&mut bytes)).map_err(|error| unavailable(path, error))?;
+    Ok(bytes)
+}
+
+/// The payloads of a segment, up to the first frame that does not check out.
+pub struct Frames<'a> {
+    rest: &'a [u8],
+    n_whole: usize,
+}
+
+impl<'a> Frames<'a> {
+    pub fn behind_magic(segment: &'a [u8]) -> Self {
+        Self { rest: segment.get(MAGIC.len()..).unwrap_or_default(), n_whole: 0 }
+    }
+
+    fn whole_bytes(mut self) -> usize {
+        while self.next().is_some() {}
+        self.n_whole
+    }
+}
+
+impl<'a> Iterator for Frames<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        let (length, rest) = self.rest.split_first_chunk::<4>()?;
+        let (checksum, rest) = rest.split_first_chunk::<4>()?;
+        let length = u32::from_le_bytes(*length) as usize;
+        let (payload, rest) = rest.split_at_checked(length)?;
+        if length == 0 || crc32fast::hash(payload) != u32::from_le_bytes(*checksum) {
+            return None;
+        }
+        self.rest = rest;
+        self.n_whole += FRAME_HEAD_BYTES + length;
+        Some(payload)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(payloads: &[&[u8]]) -> (tempfile::TempDir, Segment) {
+        let dir = tempfile::tempdir().unwrap();
+        let mut segment = Segment::create(dir.path(), 7).unwrap();
+        for payload in payloads {
+            let mut frames = Vec::new();
+            frame(payload, &mut frames);
+            segment.append(&frames).unwrap();
+        }
+        (dir, segment)
+    }
+
+    #[test]
+    fn what_was_appended_is_read_back() {
+        let (dir, segment) = written(&[b"one", b"two"]);
+        assert_eq!(list(dir.path()).unwrap(), [7]);
+        let bytes = read_complete(dir.path(), 7).unwrap();
+        assert_eq!(bytes.len() as u64, segment.n_bytes);
+        assert_eq!(Frames::behind_magic(&bytes).collect::<Vec<_>>(), [b"one", b"two"]);
+    }
+
+    #[test]
+    fn a_tail_torn_at_any_byte_costs_only_the_torn_record() {
+        let (whole_dir, _) = written(&[b"one", b"two"]);
+        let whole = std::fs::read(path(whole_dir.path(), 7)).unwrap();
+        let second_starts = whole.len() - FRAME_HEAD_BYTES - 3;
+        for cut in 0..whole.len() {
+            let dir = tempfile::tempdir().unwrap();
+            std::fs::write(path(dir.path(), 7), &whole[..cut]).unwrap();
+            repair(dir.path(), 7).unwrap();
+            let bytes = read_complete(dir.path(), 7).unwrap();
+            let n_kept = Frames::behind_magic(&bytes).count();
+            let want = usize::from(cut >= second_starts);
+            assert_eq!(n_kept, want, "cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn a_flipped_bit_in_a_complete_segment_is_an_error() {
+        let (dir, _) = written(&[b"one", b"two"]);
+        let file = path(dir.path(), 7);
+        let mut bytes = std::fs::read(&file).unwrap();
+        bytes[MAGIC.len() + FRAME_HEAD_BYTES] ^= 1;
+        std::fs::write(&file, bytes).unwrap();
+        let error = read_complete(dir.path(), 7).unwrap_err();
+        assert!(error.is(crate::failures::LOG_CORRUPT) && error.message().contains("000000000007.log"), "{error:?}");
+    }
+}

@@ -1,0 +1,249 @@
+//! All endpoints of a process, kept in step with the governed deployments.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use lw_core::{Ctx, Digest, Name, Result};
+use lw_engine::Engine;
+use lw_features::{OnlineStore, OnlineView, find_view};
+use lw_store::{Artifacts, Store, Tx};
+use parking_lot::Mutex;
+
+use crate::deployment::{self, Activation, Deployment};
+use crate::endpoint::{Endpoint, Routes};
+use crate::failures::INVALID_ROUTING;
+use crate::features::ViewReader;
+use crate::log::{Delivery, LogOptions, PredictionLog};
+use crate::metrics::ServingMetrics;
+use crate::runtime::RuntimeChoice;
+use crate::{Bundle, Routing, Scorer, Served};
+
+/// What serving stands on.
+#[derive(Clone)]
+pub struct ServingParts {
+    pub store: Store,
+    pub artifacts: Artifacts,
+    pub engine: Engine,
+    pub online: Arc<dyn OnlineStore>,
+    /// The workspace's `predictions` folder; each endpoint logs into a folder of its name.
+    pub predictions_dir: PathBuf,
+    pub metrics: ServingMetrics,
+}
+
+/// The endpoints of this process.
+///
+/// A change is made in three steps: the versions are loaded and warmed up; the deployment is recorded; the endpoint switches.
+/// A version that cannot be loaded therefore changes nothing, and a crash between the last two steps is made good by
+/// [`Serving::sync`], which a server calls at its start and from time to time.
+pub struct Serving {
+    parts: ServingParts,
+    endpoints: ArcSwap<BTreeMap<Name, Arc<Endpoint>>>,
+    /// Versions that are in use, by the digest of their bundle.
+    scorers: Mutex<HashMap<Digest, Weak<Scorer>>>,
+    /// One change at a time in this process; the generation decides between processes.
+    changing: tokio::sync::Mutex<()>,
+}
+
+impl Serving {
+    pub fn new(parts: ServingParts) -> Self {
+        Self { parts, endpoints: ArcSwap::default(), scorers: Mutex::default(), changing: tokio::sync::Mutex::new(()) }
+    }
+
+    /// An endpoint that answers in this process.
+    pub fn endpoint(&self, name: &str) -> Result<Arc<Endpoint>> {
+        let endpoints = self.endpoints.load();
+        match endpoints.get(name) {
+            Some(endpoint) => Ok(Arc::clone(endpoint)),
+            None => {
+                let shown: String = name.chars().take(80).collect();
+                let error = crate::failures::UNKNOWN_ENDPOINT.error(format!("there is no endpoint `{shown}`"));
+                Err(match lw_core::nearest(name, endpoints.keys().map(Name::as_str)) {
+                    Some(near) => error.hint(format!("did you mean `{near}`?")),
+                    None => error.hint("a model's first deployment creates its endpoint; `loopwright run MODEL` makes one"),
+                })
+            }
+        }
+    }
+
+    /// Every endpoint that answers in this process, by name.
+    pub fn endpoints(&self) -> Vec<Arc<Endpoint>> {
+        self.endpoints.load().values().cloned().collect()
+    }
+
+    /// Brings the endpoints in step with the database. An endpoint whose new generation cannot be loaded keeps the old one;
+    /// its error is returned beside its name.
+    pub async fn sync(&self) -> Result<Vec<(Name, lw_core::Error)>> {
+        let _one_at_a_time = self.changing.lock().await;
+        let mut failed = Vec::new();
+        for deployment in deployment::all_current(&self.parts.store).await? {
+            let name = deployment.endpoint.clone();
+            if self.generation(&name) >= deployment.generation {
+                continue;
+            }
+            let switched = match self.load(&deployment.routing).await {
+                Ok(scorers) => self.switch(deployment, &scorers).await,
+                Err(error) => Err(error),
+            };
+            if let Err(error) = switched {
+                tracing::error!(endpoint = %name, ?error, "Endpoint `{name}` keeps its old generation: {error}");
+                failed.push((name, error));
+            }
+        }
+        Ok(failed)
+    }
+
+    /// Puts versions behind an endpoint: loads and warms them up, records `deployment.activate`, switches.
+    ///
+    /// # Errors
+    /// `stale-generation` if somebody else changed the endpoint; whatever keeps a version from being loaded.
+    pub async fn activate(&self, ctx: &Ctx, activation: Activation) -> Result<Deployment> {
+        self.activate_if(ctx, activation, |_, _| Ok(())).await
+    }
+
+    /// [`Serving::activate`] under a condition, such as an approval, that is looked at in the same transaction.
+    pub async fn activate_if<F>(&self, ctx: &Ctx, activation: Activation, may: F) -> Result<Deployment>
+    where
+        F: FnOnce(&mut Tx<'_>, &Routing) -> Result<()> + Send + 'static,
+    {
+        let _one_at_a_time = self.changing.lock().await;
+        activation.routing.check()?;
+        let scorers = self.load(&activation.routing).await?;
+        // Found out before the record: the versions must be able to share one request.
+        Routes::new(preview(&activation, ctx), &scorers, &ServingMetrics::default())?;
+        let record = move |tx: &mut Tx<'_>| {
+            may(tx, &activation.routing)?;
+            deployment::activate(tx, activation)
+        };
+        let deployment = self.parts.store.write(ctx, record).await?;
+        self.switch(deployment.clone(), &scorers).await?;
+        Ok(deployment)
+    }
+
+    /// Puts back what stood behind the endpoint before: loads it, records `deployment.rollback`, switches.
+    pub async fn roll_back(&self, ctx: &Ctx, endpoint: &Name, expected_generation: u64, reason: String) -> Result<Deployment> {
+        let _one_at_a_time = self.changing.lock().await;
+        let name = endpoint.clone();
+        let before = self.parts.store.read(move |reader| deployment::previous(reader, &name, expected_generation)).await?;
+        let scorers = self.load(&before.routing).await?;
+        let name = endpoint.clone();
+        let record = move |tx: &mut Tx<'_>| deployment::roll_back(tx, &name, expected_generation, reason);
+        let deployment = self.parts.store.write(ctx, record).await?;
+        self.switch(deployment.clone(), &scorers).await?;
+        Ok(deployment)
+    }
+
+    /// Waits until every answer given so far is on disk.
+    pub async fn flush(&self) -> Result<()> {
+        for endpoint in self.endpoints() {
+            endpoint.flush().await?;
+        }
+        Ok(())
+    }
+
+    /// Moves everything logged so far into the prediction tables, and returns what was moved for each endpoint.
+    pub async fn deliver(&self) -> Result<Vec<(Name, Delivery)>> {
+        let mut deliveries = Vec::new();
+        for endpoint in self.endpoints() {
+            endpoint.flush().await?;
+            let delivery = endpoint.log().deliver(&self.parts.engine).await?;
+            deliveries.push((endpoint.name().clone(), delivery));
+        }
+        Ok(deliveries)
+    }
+
+    /// Delivers and brings the endpoints in step every `interval`, until the future is dropped.
+    pub async fn keep(&self, interval: Duration) {
+        let mut ticks = tokio::time::interval(interval);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            if let Err(error) = self.sync().await {
+                tracing::error!(?error, "The deployments cannot be read: {error}");
+            }
+            if let Err(error) = self.deliver().await {
+                tracing::error!(?error, "Predictions cannot be delivered yet: {error}");
+            }
+        }
+    }
+
+    pub fn metrics(&self) -> &ServingMetrics {
+        &self.parts.metrics
+    }
+
+    fn generation(&self, name: &Name) -> u64 {
+        self.endpoints.load().get(name).map_or(0, |endpoint| endpoint.routes().deployment().generation)
+    }
+
+    async fn load(&self, routing: &Routing) -> Result<Vec<Arc<Scorer>>> {
+        let mut scorers = Vec::new();
+        for (_, served) in routing.parts() {
+            scorers.push(self.scorer(served).await?);
+        }
+        Ok(scorers)
+    }
+
+    async fn scorer(&self, served: &Served) -> Result<Arc<Scorer>> {
+        if let Some(scorer) = self.scorers.lock().get(&served.bundle).and_then(Weak::upgrade) {
+            return Ok(scorer);
+        }
+        let scorer = Arc::new(load_scorer(&self.parts, served).await?);
+        let mut scorers = self.scorers.lock();
+        scorers.retain(|_, scorer| scorer.strong_count() > 0);
+        scorers.insert(served.bundle, Arc::downgrade(&scorer));
+        Ok(scorer)
+    }
+
+    async fn switch(&self, deployment: Deployment, scorers: &[Arc<Scorer>]) -> Result<()> {
+        let name = deployment.endpoint.clone();
+        let standing = self.endpoints.load().get(&name).cloned();
+        let routes = Routes::new(deployment, scorers, &self.parts.metrics)?;
+        if let Some(endpoint) = standing {
+            endpoint.switch(routes);
+            return Ok(());
+        }
+        let options = LogOptions::in_dir(self.parts.predictions_dir.join(name.as_str()));
+        let log = PredictionLog::open(options, name.clone(), &self.parts.engine, self.parts.metrics.log(&name)).await?;
+        let endpoint = Arc::new(Endpoint::new(name.clone(), routes, Arc::new(log), &self.parts.metrics));
+        self.endpoints.rcu(|endpoints| {
+            let mut endpoints = BTreeMap::clone(endpoints);
+            endpoints.insert(name.clone(), Arc::clone(&endpoint));
+            endpoints
+        });
+        Ok(())
+    }
+}
+
+/// Loads a version from its artifacts. Their bytes are checked against the digests that the deployment names.
+pub async fn load_scorer(parts: &ServingParts, served: &Served) -> Result<Scorer> {
+    let bundle = Bundle::from_json(&parts.artifacts.get(&served.bundle).await?)?;
+    if bundle.model != served.model || bundle.version != served.version {
+        return Err(INVALID_ROUTING
+            .error(format!("the bundle of {served} belongs to {}@{}", bundle.model, bundle.version))
+            .hint("deploy the version with the digest that the registry shows for it"));
+    }
+    let mut views = Vec::with_capacity(bundle.features.len());
+    for lookup in &bundle.features {
+        let registered = find_view(&parts.store, &lookup.view, Some(lookup.version)).await?;
+        let entity: Vec<String> = registered.entity.iter().map(|field| field.name.clone()).collect();
+        let view = OnlineView::new(Arc::clone(&parts.online), &registered);
+        views.push(ViewReader::new(lookup, view, &entity, &bundle.request)?);
+    }
+    let model = parts.artifacts.get(&bundle.artifact).await?;
+    let load = move || Scorer::load(bundle, &model, views, RuntimeChoice::Fitting);
+    tokio::task::spawn_blocking(load).await.map_err(|error| lw_core::Error::bug("loading a model panicked").cause(error))?
+}
+
+fn preview(activation: &Activation, ctx: &Ctx) -> Deployment {
+    Deployment {
+        endpoint: activation.endpoint.clone(),
+        generation: activation.expected_generation + 1,
+        routing: activation.routing.clone(),
+        reason: activation.reason.clone(),
+        restores: None,
+        activated_at: ctx.now(),
+        activated_by: ctx.actor.to_string(),
+    }
+}

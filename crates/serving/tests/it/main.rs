@@ -1,0 +1,9 @@
+//! Serving against real components.
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+mod endpoint;
+mod loading;
+mod log;
+mod runtime;
+mod speed;
+mod world;
