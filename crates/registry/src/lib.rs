@@ -1,1 +1,51 @@
-//! .
+//! Models and their immutable versions, the gates and approvals that stand before production, and the aliases that point at versions.
+//!
+//! A version is registered with its recipe, signature, lineage and artifacts; a report is attached to it; gates decide over the
+//! report by pure rules ([`decide`]); people approve exactly what they saw, by digest; only then can it become champion.
+//!
+//! ```
+//! use lw_registry::{Facts, GateDefinition, decide};
+//!
+//! let gate: GateDefinition =
+//!     serde_json::from_value(serde_json::json!({"name": "good_enough", "metric": "auc", "at_least": 0.65})).unwrap();
+//! let facts = Facts::default().metric(lw_evaluation::Metric::Auc, 0.61);
+//! let report = decide(&[gate], &facts, None);
+//! assert!(!report.has_passed());
+//! assert_eq!(report.outcomes[0].explanation, "auc is 0.61, below 0.65");
+//! ```
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod alias;
+mod approval;
+mod evaluation;
+mod facts;
+mod failures;
+mod gate;
+mod model;
+mod promotion;
+mod queries;
+mod version;
+
+pub use alias::{Alias, AliasPointer};
+pub use approval::{Approval, ApprovalState, Verdict, standing};
+pub use evaluation::{AttachedReport, GateDecision};
+pub use facts::{Facts, RivalFacts, RivalMetric, SegmentFacts};
+pub use failures::*;
+pub use gate::{GateDefinition, GateOutcome, GateReport, GateVerdict, Rival, decide};
+pub use model::Model;
+pub use promotion::{Promoted, Promotion, Readiness};
+pub use version::{ModelVersion, NewVersion, Signature};
+
+use lw_store::Store;
+
+/// Everything about models and their versions. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Registry {
+    store: Store,
+}
+
+impl Registry {
+    pub fn new(store: Store) -> Self {
+        Self { store }
+    }
+}

@@ -1,0 +1,148 @@
+//! Approvals: a person says yes or no to exactly what they saw.
+
+use lw_core::{Actor, Change, Ctx, Digest, Draft, Name, Result, Timestamp};
+use lw_store::{Row, Tx};
+use serde::{Deserialize, Serialize};
+
+use crate::{APPROVAL_FORBIDDEN, ModelVersion, REPORT_CHANGED, Registry, evaluation, queries, version};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    Granted,
+    Refused,
+}
+
+/// What a person decided about a version with a certain report.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Approval {
+    pub approver: Actor,
+    pub verdict: Verdict,
+    pub version_digest: Digest,
+    pub report: Digest,
+    pub reason: String,
+    pub decided_at: Timestamp,
+}
+
+/// Where a version stands with its approvals.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum ApprovalState {
+    Granted { by: Vec<Actor> },
+    Waiting { granted_by: Vec<Actor>, n_missing: u64 },
+    Refused { by: Actor, reason: String },
+}
+
+impl Approval {
+    pub(crate) fn of(row: &Row) -> Result<Self> {
+        let verdict = if row.text("verdict")? == "granted" { Verdict::Granted } else { Verdict::Refused };
+        Ok(Self {
+            approver: Actor::new(&row.text("approver")?),
+            verdict,
+            version_digest: row.digest("version_digest")?,
+            report: row.digest("report")?,
+            reason: row.text("reason")?,
+            decided_at: row.time("decided_at")?,
+        })
+    }
+}
+
+/// Counts the approvals that hold: of people other than the author, for this version and this report. Each person counts once;
+/// one refusal outweighs every grant.
+pub fn standing(version: &ModelVersion, report: &Digest, approvals: &[Approval], n_needed: u64) -> ApprovalState {
+    let holds = |approval: &&Approval| {
+        approval.version_digest == version.digest
+            && approval.report == *report
+            && approval.approver != version.author
+            && approval.approver.is_person()
+    };
+    let standing: Vec<&Approval> = approvals.iter().filter(holds).collect();
+    if let Some(refusal) = standing.iter().find(|approval| approval.verdict == Verdict::Refused) {
+        return ApprovalState::Refused { by: refusal.approver.clone(), reason: refusal.reason.clone() };
+    }
+    let mut by: Vec<Actor> = standing.into_iter().map(|approval| approval.approver.clone()).collect();
+    by.sort();
+    by.dedup();
+    match n_needed.saturating_sub(by.len() as u64) {
+        0 => ApprovalState::Granted { by },
+        n_missing => ApprovalState::Waiting { granted_by: by, n_missing },
+    }
+}
+
+impl Registry {
+    /// The acting person grants approval of a version with the report they saw.
+    pub async fn approve(&self, ctx: &Ctx, model: &Name, version: u64, report: &Digest, reason: &str) -> Result<Approval> {
+        self.decide_approval(ctx, model, version, report, Verdict::Granted, reason).await
+    }
+
+    /// The acting person refuses approval, with the reason that the author will read.
+    pub async fn refuse(&self, ctx: &Ctx, model: &Name, version: u64, report: &Digest, reason: &str) -> Result<Approval> {
+        self.decide_approval(ctx, model, version, report, Verdict::Refused, reason).await
+    }
+
+    async fn decide_approval(
+        &self,
+        ctx: &Ctx,
+        model: &Name,
+        version: u64,
+        report: &Digest,
+        verdict: Verdict,
+        reason: &str,
+    ) -> Result<Approval> {
+        let (model, report, reason) = (model.clone(), *report, reason.to_owned());
+        self.store.write(ctx, move |tx| record(tx, &model, version, report, verdict, reason)).await
+    }
+
+    /// All decisions about a version, those that a change of the report has voided included.
+    pub async fn approvals(&self, model: &Name, version: u64) -> Result<Vec<Approval>> {
+        let model = model.clone();
+        self.store.read(move |reader| queries::approvals(reader, &model, version)).await
+    }
+}
+
+fn record(tx: &mut Tx<'_>, model: &Name, version: u64, seen: Digest, verdict: Verdict, reason: String) -> Result<Approval> {
+    let of = version::found(tx, model, version)?;
+    let approver = tx.actor().clone();
+    check_approver(&approver, &of)?;
+    let attached = evaluation::attached(tx, model, version)?;
+    if attached.report != seen {
+        return Err(REPORT_CHANGED
+            .error(format!("the report of {} is {}, not {}", of.label(), attached.report.short(), seen.short()))
+            .hint("read the new report before you decide"));
+    }
+    let approval = Approval { approver, verdict, version_digest: of.digest, report: seen, reason, decided_at: tx.now() };
+    let (action, verdict_text) = match verdict {
+        Verdict::Granted => ("approval.grant", "granted"),
+        Verdict::Refused => ("approval.refuse", "refused"),
+    };
+    let change = Change::put("approval")
+        .key("model", model)
+        .key("version", version)
+        .key("approver", &approval.approver)
+        .set("verdict", verdict_text)
+        .set("version_digest", approval.version_digest)
+        .set("report", approval.report)
+        .set("reason", &approval.reason)
+        .set("decided_at", approval.decided_at);
+    let draft = Draft::new(action, of.subject())
+        .input("model_version", of.subject(), of.digest)
+        .input("report", attached.subject(), attached.report)
+        .payload(serde_json::json!({"approver": approval.approver, "reason": approval.reason}))
+        .change(change);
+    tx.record(draft)?;
+    Ok(approval)
+}
+
+fn check_approver(approver: &Actor, version: &ModelVersion) -> Result<()> {
+    if !approver.is_person() {
+        return Err(APPROVAL_FORBIDDEN
+            .error(format!("`{approver}` is not a person; only people approve"))
+            .hint("let a person sign in and approve"));
+    }
+    if *approver == version.author {
+        return Err(APPROVAL_FORBIDDEN
+            .error(format!("`{approver}` is the author of {} and cannot approve it", version.label()))
+            .hint("ask somebody else: an approval needs a second pair of eyes"));
+    }
+    Ok(())
+}

@@ -1,0 +1,16 @@
+//! Every failure that the registry returns.
+
+use lw_core::{Failure, Kind};
+
+pub const ALIAS_NOT_FOUND: Failure = Failure::new("alias-not-found", Kind::NotFound);
+pub const APPROVAL_FORBIDDEN: Failure = Failure::new("approval-forbidden", Kind::Forbidden);
+pub const APPROVALS_MISSING: Failure = Failure::new("approvals-missing", Kind::Refused);
+pub const BAD_ALIAS: Failure = Failure::new("bad-alias", Kind::Invalid);
+pub const BAD_GATE: Failure = Failure::new("bad-gate", Kind::Invalid);
+pub const CHAMPION_CHANGED: Failure = Failure::new("champion-changed", Kind::Conflict);
+pub const GATES_REFUSED: Failure = Failure::new("gates-refused", Kind::Refused);
+pub const MODEL_NOT_FOUND: Failure = Failure::new("model-not-found", Kind::NotFound);
+pub const MODEL_VERSION_NOT_FOUND: Failure = Failure::new("model-version-not-found", Kind::NotFound);
+pub const NEVER_CHAMPION: Failure = Failure::new("never-champion", Kind::Refused);
+pub const REPORT_CHANGED: Failure = Failure::new("report-changed", Kind::Conflict);
+pub const REPORT_MISSING: Failure = Failure::new("report-missing", Kind::Refused);

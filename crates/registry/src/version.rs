@@ -1,0 +1,175 @@
+//! Versions of models. They never change.
+
+use std::collections::BTreeMap;
+
+use lw_core::{
+    Actor, Change, Ctx, Digest, Draft, Name, Reference, Result, RunId, Schema, Subject, SubjectKind, Timestamp, canonical_json,
+};
+use lw_store::{Reader, Row, Tx};
+use serde::{Deserialize, Serialize};
+
+use crate::{MODEL_VERSION_NOT_FOUND, Registry, model, queries};
+
+/// What a model takes and gives.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Signature {
+    pub inputs: Schema,
+    pub outputs: Schema,
+}
+
+/// A version that shall be registered.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewVersion {
+    pub model: Name,
+    /// Who answers for the version. Authors do not approve their own versions.
+    pub author: Actor,
+    pub run: Option<RunId>,
+    /// Everything that was decided before training: definition, parameters, features, windows, seeds, code. What changed between
+    /// two versions is the difference of their recipes.
+    pub recipe: serde_json::Value,
+    pub signature: Signature,
+    /// The versions it was made from, by role: `training_set`, `run`, `feature_view`, `table`, `source`.
+    pub lineage: Vec<Reference>,
+    /// Files by role, such as `model` for the ONNX file.
+    pub artifacts: BTreeMap<String, Digest>,
+}
+
+/// A registered version.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ModelVersion {
+    pub model: Name,
+    /// Counts from 1 without gaps.
+    pub version: u64,
+    /// Over recipe, signature, lineage and artifacts: two versions with the same digest are the same thing.
+    pub digest: Digest,
+    pub recipe: serde_json::Value,
+    pub signature: Signature,
+    pub lineage: Vec<Reference>,
+    pub artifacts: BTreeMap<String, Digest>,
+    pub run: Option<RunId>,
+    pub author: Actor,
+    pub registered_at: Timestamp,
+}
+
+impl NewVersion {
+    pub fn digest(&self) -> Digest {
+        let (recipe, signature, lineage, artifacts) = (&self.recipe, &self.signature, &self.lineage, &self.artifacts);
+        Digest::of_json(&serde_json::json!({
+            "recipe": recipe, "signature": signature, "lineage": lineage, "artifacts": artifacts, "run": self.run,
+        }))
+    }
+}
+
+impl ModelVersion {
+    pub(crate) fn of(row: &Row) -> Result<Self> {
+        let run = row.opt_text("run")?.map(|text| RunId::parse(&text)).transpose()?;
+        Ok(Self {
+            model: Name::parse(&row.text("model")?)?,
+            version: row.count("version")?,
+            digest: row.digest("digest")?,
+            recipe: row.json("recipe")?,
+            signature: row.json("signature")?,
+            lineage: row.json("lineage")?,
+            artifacts: row.json("artifacts")?,
+            run,
+            author: Actor::new(&row.text("author")?),
+            registered_at: row.time("registered_at")?,
+        })
+    }
+
+    /// How ledger entries name the version.
+    pub fn subject(&self) -> Subject {
+        Subject::new(SubjectKind::ModelVersion, &self.model, self.version)
+    }
+
+    /// `late_arrival@3`, as reports and people write it.
+    pub fn label(&self) -> String {
+        label(&self.model, self.version)
+    }
+
+    fn change(&self) -> Change {
+        Change::put("model_version")
+            .key("model", &self.model)
+            .key("version", self.version)
+            .set("digest", self.digest)
+            .set("recipe", canonical_json(&self.recipe))
+            .set("signature", canonical_json(&self.signature))
+            .set("lineage", canonical_json(&self.lineage))
+            .set("artifacts", canonical_json(&self.artifacts))
+            .set("run", self.run.as_ref().map(RunId::as_str))
+            .set("author", &self.author)
+            .set("registered_at", self.registered_at)
+    }
+}
+
+pub(crate) fn label(model: &Name, version: u64) -> String {
+    format!("{model}@{version}")
+}
+
+impl Registry {
+    /// Registers a version of a model that is there. Registering the same content again returns the version that has it, so that a
+    /// step which is repeated after a crash makes no second one.
+    pub async fn register(&self, ctx: &Ctx, new: NewVersion) -> Result<ModelVersion> {
+        self.store.write(ctx, move |tx| register(tx, new)).await
+    }
+
+    pub async fn version(&self, model: &Name, version: u64) -> Result<ModelVersion> {
+        let model = model.clone();
+        self.store.read(move |reader| found(reader, &model, version)).await
+    }
+
+    /// The version that was registered last.
+    pub async fn latest_version(&self, model: &Name) -> Result<Option<ModelVersion>> {
+        Ok(self.versions(model, None, 1).await?.pop())
+    }
+
+    /// Versions, newest first, before the given one.
+    pub async fn versions(&self, model: &Name, before: Option<u64>, limit: u64) -> Result<Vec<ModelVersion>> {
+        let model = model.clone();
+        self.store.read(move |reader| queries::versions(reader, &model, before, limit.clamp(1, 1000))).await
+    }
+}
+
+fn register(tx: &mut Tx<'_>, new: NewVersion) -> Result<ModelVersion> {
+    model::found(tx, &new.model)?;
+    let digest = new.digest();
+    if let Some(existing) = queries::version_with_digest(tx, &new.model, &digest)? {
+        return Ok(existing);
+    }
+    let version = ModelVersion {
+        version: queries::next_version(tx, &new.model)?,
+        digest,
+        recipe: new.recipe,
+        signature: new.signature,
+        lineage: new.lineage,
+        artifacts: new.artifacts,
+        run: new.run,
+        author: new.author,
+        registered_at: tx.now(),
+        model: new.model,
+    };
+    let payload = serde_json::json!({
+        "digest": digest,
+        "author": version.author,
+        "recipe": version.recipe,
+        "signature": version.signature,
+        "artifacts": version.artifacts,
+    });
+    let mut draft = Draft::new("model_version.register", version.subject()).payload(payload).change(version.change());
+    draft.inputs = version.lineage.clone();
+    if let Some(run) = &version.run
+        && !draft.inputs.iter().any(|input| input.role == "run")
+    {
+        draft = draft.input("run", Subject::unversioned(SubjectKind::Run, run.as_str()), None);
+    }
+    tx.record(draft.output("model_version", version.subject(), digest))?;
+    Ok(version)
+}
+
+pub(crate) fn found(reader: &mut Reader<'_>, model: &Name, version: u64) -> Result<ModelVersion> {
+    queries::version(reader, model, version)?.ok_or_else(|| {
+        MODEL_VERSION_NOT_FOUND
+            .error(format!("model `{model}` has no version {version}"))
+            .hint(format!("`loopwright why {model}` names its versions"))
+    })
+}

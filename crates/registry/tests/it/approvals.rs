@@ -1,0 +1,96 @@
+use lw_core::{Actor, Digest};
+use lw_registry::{APPROVAL_FORBIDDEN, ApprovalState, REPORT_CHANGED, REPORT_MISSING, standing};
+use lw_store::EntryFilter;
+use lw_store::testing::both;
+use proptest::prelude::*;
+
+use crate::{ctx, facts, model, new_version, with_model, with_report};
+
+#[test]
+fn only_other_people_approve_and_each_counts_once() {
+    both(|store| async move {
+        let registry = with_model(&store).await;
+        let version = with_report(&registry, 1, 0.5, None).await;
+        let report = registry.report(&model(), 1).await.unwrap().unwrap().report;
+        for actor in ["ana", "service:ci", "loopwright:pipeline"] {
+            let error = registry.approve(&ctx(actor), &model(), 1, &report, "fine").await.unwrap_err();
+            assert!(error.is(APPROVAL_FORBIDDEN), "{actor}: {error:?}");
+        }
+        let bo = ctx("bo");
+        registry.approve(&bo, &model(), 1, &report, "fine").await.unwrap();
+        registry.approve(&bo, &model(), 1, &report, "still fine").await.unwrap();
+        let approvals = registry.approvals(&model(), 1).await.unwrap();
+        assert_eq!(approvals.len(), 1);
+        let by = vec![Actor::new("bo")];
+        assert_eq!(standing(&version, &report, &approvals, 1), ApprovalState::Granted { by: by.clone() });
+        assert_eq!(standing(&version, &report, &approvals, 2), ApprovalState::Waiting { granted_by: by, n_missing: 1 });
+        registry.refuse(&ctx("cy"), &model(), 1, &report, "biased").await.unwrap();
+        let approvals = registry.approvals(&model(), 1).await.unwrap();
+        let refused = ApprovalState::Refused { by: Actor::new("cy"), reason: "biased".to_owned() };
+        assert_eq!(standing(&version, &report, &approvals, 1), refused);
+        let actions = store.entries(EntryFilter::all().action("approval.*")).await.unwrap();
+        assert_eq!(actions.iter().map(|entry| entry.actor.as_str()).collect::<Vec<_>>(), ["bo", "bo", "cy"]);
+        assert!(store.verify().await.unwrap().is_sound());
+    });
+}
+
+#[test]
+fn an_approval_is_for_the_report_that_was_seen() {
+    both(|store| async move {
+        let registry = with_model(&store).await;
+        let bo = ctx("bo");
+        registry.register(&bo, new_version(9)).await.unwrap();
+        let unseen = Digest::of(b"another report");
+        assert!(registry.approve(&bo, &model(), 1, &unseen, "").await.unwrap_err().is(REPORT_MISSING));
+        let version = with_report(&registry, 1, 0.5, None).await;
+        assert!(registry.approve(&bo, &model(), 2, &unseen, "").await.unwrap_err().is(REPORT_CHANGED));
+
+        let report = registry.report(&model(), 2).await.unwrap().unwrap().report;
+        registry.approve(&bo, &model(), 2, &report, "").await.unwrap();
+        let changed = facts(0.4, None);
+        let new_report = Digest::of_json(&changed);
+        registry.attach_facts(&bo, &model(), 2, new_report, changed).await.unwrap();
+        let approvals = registry.approvals(&model(), 2).await.unwrap();
+        let void = ApprovalState::Waiting { granted_by: vec![], n_missing: 1 };
+        assert_eq!(standing(&version, &new_report, &approvals, 1), void);
+    });
+}
+
+proptest! {
+    /// Whatever is in the table, an approval by the author, by a machine, or for another digest never counts.
+    #[test]
+    fn no_mix_of_void_approvals_counts(kinds in proptest::collection::vec(0_usize..4, 0..20), n_needed in 1_u64..4) {
+        let report = Digest::of(b"report");
+        let new = new_version(1);
+        let version = lw_registry::ModelVersion {
+            model: new.model.clone(),
+            version: 1,
+            digest: new.digest(),
+            recipe: new.recipe,
+            signature: new.signature,
+            lineage: new.lineage,
+            artifacts: new.artifacts,
+            run: None,
+            author: new.author,
+            registered_at: lw_core::Timestamp::from_micros(0),
+        };
+        let approvals: Vec<lw_registry::Approval> = kinds.iter().map(|kind| {
+            let good = lw_registry::Approval {
+                approver: Actor::new("bo"),
+                verdict: lw_registry::Verdict::Granted,
+                version_digest: version.digest,
+                report,
+                reason: String::new(),
+                decided_at: version.registered_at,
+            };
+            match kind {
+                0 => lw_registry::Approval { approver: version.author.clone(), ..good },
+                1 => lw_registry::Approval { approver: Actor::new("service:ci"), ..good },
+                2 => lw_registry::Approval { report: Digest::of(b"other"), ..good },
+                _ => lw_registry::Approval { version_digest: Digest::of(b"other"), ..good },
+            }
+        }).collect();
+        let waiting = ApprovalState::Waiting { granted_by: vec![], n_missing: n_needed };
+        prop_assert_eq!(standing(&version, &report, &approvals, n_needed), waiting);
+    }
+}
