@@ -231,7 +231,7 @@ fn read_u32(row: &[u8], place: usize) -> u32 {
 fn unreadable(why: &str) -> Error {
     ONLINE_ROW_UNREADABLE
         .error(format!("a row of the online store cannot be read: {why}"))
-        .hint("materialize the view again from the start with `loopwright materialize VIEW --full`")
+        .hint("stop the server, delete `online.redb` in the workspace, and materialize the views again; nothing is lost")
 }
 
 #[cfg(test)]
