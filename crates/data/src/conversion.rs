@@ -62,7 +62,9 @@ fn is_decimal(found: &ArrowType) -> bool {
 fn type_changed(raw: &ArrayRef, want: DataType) -> Result<Converted, Misfit> {
     match (0..raw.len()).find(|row_index| raw.is_valid(*row_index)) {
         None => Ok(Converted { values: new_null_array(&lw_engine::to_arrow(want), raw.len()), failed: None }),
-        Some(row_index) => Err(Misfit::TypeChanged { found: type_name(raw.data_type()), row_index, value: shown(raw, row_index) }),
+        Some(row_index) => {
+            Err(Misfit::TypeChanged { found: type_name(raw.data_type()), row_index, value: shown(raw, row_index) })
+        }
     }
 }
 
@@ -135,7 +137,9 @@ fn parse_time(text: &str, zone: Option<&TimeZone>) -> ParsedTime {
     };
     match zone {
         None => ParsedTime::WithoutZone,
-        Some(zone) => local.to_zoned(zone.clone()).map_or(ParsedTime::NoTime, |at| ParsedTime::Instant(at.timestamp().as_microsecond())),
+        Some(zone) => {
+            local.to_zoned(zone.clone()).map_or(ParsedTime::NoTime, |at| ParsedTime::Instant(at.timestamp().as_microsecond()))
+        }
     }
 }
 

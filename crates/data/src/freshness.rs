@@ -11,8 +11,13 @@ pub enum Freshness {
     Unpromised,
     /// The table has no rows yet.
     Empty,
-    Fresh { age: Span },
-    Stale { age: Span, limit: Span },
+    Fresh {
+        age: Span,
+    },
+    Stale {
+        age: Span,
+        limit: Span,
+    },
 }
 
 /// Compares the newest event time with the clock. An event time in the future is of age zero; an age equal to the limit is fresh.

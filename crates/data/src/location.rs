@@ -96,10 +96,12 @@ impl FilePattern {
                 .hint("write a relative path without `..`; to read files elsewhere, link their folder into the project"));
         }
         let compile = |part: &str| {
-            let glob = PeriodUnit::ALL.into_iter().fold(part.to_owned(), |glob, unit| glob.replace(unit.placeholder(), unit.glob()));
+            let glob =
+                PeriodUnit::ALL.into_iter().fold(part.to_owned(), |glob, unit| glob.replace(unit.placeholder(), unit.glob()));
             let built = GlobBuilder::new(&glob).literal_separator(true).build();
             built.map(|glob| glob.compile_matcher()).map_err(|error| {
-                bad(error.kind().to_string()).hint("`*` stands for any text, `**` for any folders, `{month}` for a month such as 2013-01")
+                bad(error.kind().to_string())
+                    .hint("`*` stands for any text, `**` for any folders, `{month}` for a month such as 2013-01")
             })
         };
         let finest = PeriodUnit::ALL.into_iter().find_map(|unit| text.split_once(unit.placeholder()).map(|parts| (unit, parts)));
@@ -209,7 +211,15 @@ mod tests {
     #[track_caller]
     fn check(pattern: &str, now: &str, want_landed: &[&str], want_ahead: &[&str]) {
         let folder = tempfile::tempdir().unwrap();
-        let files = ["d/2013-01.csv", "d/2013-02.csv", "d/2013-13.csv", "d/2013/2013-01-31.csv", "d/.2013-03.csv", "d/x/a-2012.csv", "e.csv"];
+        let files = [
+            "d/2013-01.csv",
+            "d/2013-02.csv",
+            "d/2013-13.csv",
+            "d/2013/2013-01-31.csv",
+            "d/.2013-03.csv",
+            "d/x/a-2012.csv",
+            "e.csv",
+        ];
         for file in files {
             let path = folder.path().join(file);
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();

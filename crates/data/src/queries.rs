@@ -222,7 +222,8 @@ pub(crate) async fn record(ctx: &Ctx, store: &Store, plan: BatchPlan, version: u
             known_watermark: plan.newest_known.max(newest.as_ref().and_then(|newest| newest.known_watermark)),
             created_at: tx.now(),
         };
-        let draft = committed.files.iter().fold(draft(&plan, &committed), |draft, file| draft.change(file_change(&committed, file)));
+        let draft =
+            committed.files.iter().fold(draft(&plan, &committed), |draft, file| draft.change(file_change(&committed, file)));
         tx.record(draft)?;
         delete_intent(tx, &plan.source)?;
         let subject = committed.subject().to_string();
@@ -235,7 +236,8 @@ pub(crate) async fn record(ctx: &Ctx, store: &Store, plan: BatchPlan, version: u
 fn draft(plan: &BatchPlan, committed: &TableVersion) -> Draft {
     let source = Subject::new(SubjectKind::Source, &plan.source, plan.source_version);
     let profile = Subject::unversioned(SubjectKind::Artifact, plan.profile.hex());
-    let files: Vec<_> = plan.files.iter().map(|file| json!({"path": file.path, "digest": file.digest, "n_rows": file.n_rows})).collect();
+    let files: Vec<_> =
+        plan.files.iter().map(|file| json!({"path": file.path, "digest": file.digest, "n_rows": file.n_rows})).collect();
     let payload = json!({
         "ingest_id": plan.ingest_id,
         "sequence": plan.sequence,
@@ -313,7 +315,8 @@ pub async fn table_version(store: &Store, table: &Name, version: u64) -> Result<
 pub async fn table_versions(store: &Store, table: &Name, before: Option<u64>, limit: u32) -> Result<Vec<TableVersion>> {
     let table = table.clone();
     let sql = "SELECT * FROM table_version WHERE table_name = $1 AND version < $2 ORDER BY version DESC LIMIT $3";
-    let parameters = move || [(&table).into(), before.map_or(i64::MAX, |before| before as i64).into(), i64::from(limit.min(MAX_PAGE)).into()];
+    let parameters =
+        move || [(&table).into(), before.map_or(i64::MAX, |before| before as i64).into(), i64::from(limit.min(MAX_PAGE)).into()];
     let rows = store.read(move |reader| reader.query(sql, &parameters())).await?;
     rows.iter().map(TableVersion::from_row).collect()
 }

@@ -76,9 +76,15 @@ impl CompiledSource {
         compilation.contract();
         let Compilation { problems, fields, rules, .. } = compilation;
         match pattern {
-            Some(pattern) if problems.is_empty() => {
-                Ok(Self { definition: definition.clone(), pattern, zones, derived, table_schema: Arc::new(Schema::new(fields)), rules, key })
-            }
+            Some(pattern) if problems.is_empty() => Ok(Self {
+                definition: definition.clone(),
+                pattern,
+                zones,
+                derived,
+                table_schema: Arc::new(Schema::new(fields)),
+                rules,
+                key,
+            }),
             _ => Err(problems),
         }
     }
@@ -123,7 +129,12 @@ impl Compilation<'_> {
     /// Adds a declared column with its rules; gives its zone.
     fn column(&mut self, name: &str, column: &ColumnDefinition) -> Option<TimeZone> {
         let path = format!("columns.{name}");
-        self.new_field(&path, name, to_arrow(column.data_type), "a column whose name in the files differs is declared with `from`");
+        self.new_field(
+            &path,
+            name,
+            to_arrow(column.data_type),
+            "a column whose name in the files differs is declared with `from`",
+        );
         let zone = column.zone.as_deref().and_then(|zone| self.zone(&path, column.data_type, zone));
         let index = self.fields.len() - 1;
         let severity = column.on_failure.unwrap_or(self.definition.contract.on_failure);
@@ -150,7 +161,11 @@ impl Compilation<'_> {
         }
         let found = TimeZone::get(zone);
         if found.is_err() {
-            self.invalid(path, format!("`{zone}` is not a time zone"), "write a name of the IANA database such as America/New_York or UTC");
+            self.invalid(
+                path,
+                format!("`{zone}` is not a time zone"),
+                "write a name of the IANA database such as America/New_York or UTC",
+            );
         }
         found.ok()
     }
@@ -165,7 +180,11 @@ impl Compilation<'_> {
         if let (Some(min), Some(max)) = (&min, &max) {
             let is_empty = arrow::compute::kernels::cmp::gt(&min.value, &max.value).is_ok_and(|above| above.value(0));
             if is_empty {
-                self.invalid(format!("{path}.min"), format!("{} is above the maximum {}", min.written, max.written), "exchange them");
+                self.invalid(
+                    format!("{path}.min"),
+                    format!("{} is above the maximum {}", min.written, max.written),
+                    "exchange them",
+                );
             }
         }
         rules.extend(min.map(|limit| ("min", RuleKind::Min { column: index, limit })));
@@ -178,7 +197,11 @@ impl Compilation<'_> {
             if column.data_type != DataType::String {
                 self.invalid(path, format!("a {} cannot match a pattern", column.data_type), "use `min`, `max` or `one_of`");
             } else if let Err(message) = check_pattern(pattern) {
-                self.invalid(path, format!("`{pattern}` is not a regular expression: {message}"), "see the syntax of the Rust crate regex");
+                self.invalid(
+                    path,
+                    format!("`{pattern}` is not a regular expression: {message}"),
+                    "see the syntax of the Rust crate regex",
+                );
             } else {
                 rules.push(("matches", RuleKind::Matches { column: index, pattern: anchored(pattern) }));
             }
@@ -218,7 +241,11 @@ impl Compilation<'_> {
         let value = convert(&text, data_type, Some(&TimeZone::UTC)).ok().map(|converted| converted.values);
         let value = value.filter(|value| fits && value.is_valid(0));
         if value.is_none() {
-            self.invalid(path, format!("`{literal}` is not {} {data_type}", article(data_type)), "write a value of the column's type");
+            self.invalid(
+                path,
+                format!("`{literal}` is not {} {data_type}", article(data_type)),
+                "write a value of the column's type",
+            );
         }
         value
     }
@@ -250,7 +277,11 @@ impl Compilation<'_> {
             let path = format!("key[{position}]");
             let Some(index) = self.position(&path, name) else { continue };
             if self.fields[index].data_type().is_floating() {
-                self.invalid(path, format!("`{name}` is a floating-point number, which cannot identify a row"), "use integers or strings");
+                self.invalid(
+                    path,
+                    format!("`{name}` is a floating-point number, which cannot identify a row"),
+                    "use integers or strings",
+                );
             } else if key.contains(&index) {
                 self.invalid(path, format!("`{name}` stands twice in the key"), "remove one");
             } else {
@@ -290,7 +321,11 @@ impl Compilation<'_> {
     fn contract(&mut self) {
         let contract = &self.definition.contract;
         if !(0.0..=1.0).contains(&contract.max_quarantined) {
-            self.invalid("contract.max_quarantined", format!("{} is not a share", contract.max_quarantined), "write a number from 0 to 1");
+            self.invalid(
+                "contract.max_quarantined",
+                format!("{} is not a share", contract.max_quarantined),
+                "write a number from 0 to 1",
+            );
         }
         let schema: SchemaRef = Arc::new(Schema::new(self.fields.clone()));
         for (position, rule) in contract.rules.iter().enumerate() {

@@ -21,15 +21,38 @@ pub(crate) struct Rule {
 
 pub(crate) enum RuleKind {
     /// The value fits the declared type: found while converting.
-    Type { column: usize, want: lw_core::DataType },
-    Required { column: usize },
-    Min { column: usize, limit: Limit },
-    Max { column: usize, limit: Limit },
-    OneOf { column: usize, allowed: Allowed },
-    Matches { column: usize, pattern: String },
-    Row { check: Expression, sql: String, reason: Option<String> },
+    Type {
+        column: usize,
+        want: lw_core::DataType,
+    },
+    Required {
+        column: usize,
+    },
+    Min {
+        column: usize,
+        limit: Limit,
+    },
+    Max {
+        column: usize,
+        limit: Limit,
+    },
+    OneOf {
+        column: usize,
+        allowed: Allowed,
+    },
+    Matches {
+        column: usize,
+        pattern: String,
+    },
+    Row {
+        check: Expression,
+        sql: String,
+        reason: Option<String>,
+    },
     /// No other row has the same key: found over all chunks and versions.
-    Key { columns: Vec<usize> },
+    Key {
+        columns: Vec<usize>,
+    },
 }
 
 /// A bound of the column's type, and how the user wrote it.
@@ -69,9 +92,8 @@ impl Rule {
             RuleKind::Type { column, want } => {
                 let name = field(*column);
                 let raw = raw.column_by_name(&name);
-                let (text, found) = raw.map_or_else(Default::default, |raw| {
-                    (shown(raw, row_index), crate::conversion::type_name(raw.data_type()))
-                });
+                let (text, found) = raw
+                    .map_or_else(Default::default, |raw| (shown(raw, row_index), crate::conversion::type_name(raw.data_type())));
                 (format!("`{name}` is `{text}` ({found}), not {} {want}", article(want.name())), Some(text))
             }
             RuleKind::Required { column } => (format!("`{}` is missing", field(*column)), None),
@@ -81,9 +103,10 @@ impl Rule {
             RuleKind::Max { column, limit } => {
                 (format!("`{}` is {}, above {}", field(*column), value(*column), limit.written), Some(value(*column)))
             }
-            RuleKind::OneOf { column, .. } => {
-                (format!("`{}` is `{}`, which is not one of the allowed values", field(*column), value(*column)), Some(value(*column)))
-            }
+            RuleKind::OneOf { column, .. } => (
+                format!("`{}` is `{}`, which is not one of the allowed values", field(*column), value(*column)),
+                Some(value(*column)),
+            ),
             RuleKind::Matches { column, pattern } => {
                 let written = pattern.strip_prefix("^(?:").and_then(|rest| rest.strip_suffix(")$")).unwrap_or(pattern);
                 (format!("`{}` is `{}`, which does not match `{written}`", field(*column), value(*column)), Some(value(*column)))

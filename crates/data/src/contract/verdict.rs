@@ -49,7 +49,11 @@ pub(crate) fn refusal(table: &str, tally: &Tally, contract: &Contract) -> Option
     if share <= contract.max_quarantined {
         return None;
     }
-    let worst = tally.outcomes.iter().filter(|outcome| outcome.severity == Severity::Quarantine).max_by_key(|outcome| outcome.n_broken)?;
+    let worst = tally
+        .outcomes
+        .iter()
+        .filter(|outcome| outcome.severity == Severity::Quarantine)
+        .max_by_key(|outcome| outcome.n_broken)?;
     let figures = format!("{} of {} rows would go to quarantine", tally.n_quarantined, tally.n_rows);
     let cause = format!(
         "`{}` alone is broken {} times, first in row {}: {}",

@@ -56,7 +56,8 @@ pub(super) async fn prepare(
         let work = move || judge(&source, intake, &schema, &ingest_id, at);
         tokio::task::spawn_blocking(work).await.map_err(|error| Error::bug("judging a batch panicked").cause(error))??
     };
-    let document = serde_json::to_vec(&judged.profile.document()).map_err(|error| Error::bug("a profile is plain JSON").cause(error))?;
+    let document =
+        serde_json::to_vec(&judged.profile.document()).map_err(|error| Error::bug("a profile is plain JSON").cause(error))?;
     let profile = services.artifacts.put(document).await?;
     let quarantine = match judged.quarantined {
         Some(rows) => Some(services.artifacts.put(quarantine::to_parquet(&rows)?).await?),

@@ -3,9 +3,9 @@
 use lw_core::{Ctx, Error, Name, Result};
 use lw_engine::{AppTxn, WriteMode, WriteOptions, Written};
 
+use super::Services;
 use super::batch::{Prepared, data_table, quarantine_table};
 use super::quarantine::{from_parquet, quarantine_schema};
-use super::Services;
 use crate::queries::{self, BatchPlan, TableVersion};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,7 +27,12 @@ pub(super) async fn commit(ctx: &Ctx, services: &Services, prepared: Prepared) -
 }
 
 /// Carries out the given steps, which are all of them unless a test cuts them off.
-pub(super) async fn carry_out(ctx: &Ctx, services: &Services, prepared: Prepared, steps: &[Step]) -> Result<Option<TableVersion>> {
+pub(super) async fn carry_out(
+    ctx: &Ctx,
+    services: &Services,
+    prepared: Prepared,
+    steps: &[Step],
+) -> Result<Option<TableVersion>> {
     let Prepared { plan, schema, mut rows } = prepared;
     let table = data_table(&plan.source);
     let mut written = None;

@@ -57,7 +57,10 @@ pub(super) fn groups(landed: Vec<FoundFile>, known: &KnownFiles, project_dir: &P
     let mut size_bytes = 0;
     for file in landed {
         let stamp = reading::stamp(project_dir, &file.path)?;
-        if known.get(&file.path).is_some_and(|known| Stamp { size_bytes: known.size_bytes, modified_at: known.modified_at } == stamp) {
+        if known
+            .get(&file.path)
+            .is_some_and(|known| Stamp { size_bytes: known.size_bytes, modified_at: known.modified_at } == stamp)
+        {
             continue;
         }
         size_bytes += stamp.size_bytes;
@@ -171,7 +174,8 @@ fn chunk(
         }
     }
     let rows = batch_of(&fields, &columns)?;
-    let mut chunk = Chunk { file_index, first_row_number, raw, rows, broken: Vec::new(), kept_out: BooleanBuffer::new_unset(n_rows) };
+    let mut chunk =
+        Chunk { file_index, first_row_number, raw, rows, broken: Vec::new(), kept_out: BooleanBuffer::new_unset(n_rows) };
     apply_rules(source, &misfits, &mut chunk)?;
     Ok(chunk)
 }
@@ -181,7 +185,9 @@ fn new_column(name: &str, values: &ArrayRef, path: &str) -> Result<ArrayRef> {
     let known = from_arrow(values.data_type()).map_err(|error| error.context(format!("{path}: the new column `{name}`")))?;
     let no_zone = jiff::tz::TimeZone::UTC;
     let converted = convert(values, known, Some(&no_zone));
-    converted.map(|converted| converted.values).map_err(|_| Error::bug(format!("the new column `{name}` does not fit its own type")))
+    converted
+        .map(|converted| converted.values)
+        .map_err(|_| Error::bug(format!("the new column `{name}` does not fit its own type")))
 }
 
 fn apply_rules(source: &CompiledSource, misfits: &[Option<BooleanBuffer>], chunk: &mut Chunk) -> Result<()> {

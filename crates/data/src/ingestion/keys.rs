@@ -29,7 +29,10 @@ pub(super) async fn check(
     };
     let fields = source.key.iter().map(|index| SortField::new(source.table_schema.field(*index).data_type().clone()));
     let converter = RowConverter::new(fields.collect()).map_err(bug)?;
-    let keys: Vec<Rows> = chunks.iter().map(|chunk| converter.convert_columns(&key_columns(source, &chunk.rows)).map_err(bug)).collect::<Result<_>>()?;
+    let keys: Vec<Rows> = chunks
+        .iter()
+        .map(|chunk| converter.convert_columns(&key_columns(source, &chunk.rows)).map_err(bug))
+        .collect::<Result<_>>()?;
     let mut broken: Vec<BooleanBufferBuilder> = chunks.iter().map(|chunk| unset(chunk.rows.num_rows())).collect();
 
     let mut owners = claim(source, chunks, &keys, &mut broken);

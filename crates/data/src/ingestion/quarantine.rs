@@ -13,8 +13,8 @@ use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 use super::intake::{Chunk, Intake};
-use crate::contract::{CompiledSource, Offence, RuleOutcome, Tally};
 use crate::Severity;
+use crate::contract::{CompiledSource, Offence, RuleOutcome, Tally};
 
 /// The columns of every table `quarantine/<source>`.
 ///
@@ -59,7 +59,12 @@ pub(super) fn tally(source: &CompiledSource, intake: &Intake) -> Tally {
 }
 
 /// The quarantined rows of a batch, or none if all rows keep the contract.
-pub(super) fn quarantined(source: &CompiledSource, intake: &Intake, ingest_id: &str, at: Timestamp) -> Result<Option<RecordBatch>> {
+pub(super) fn quarantined(
+    source: &CompiledSource,
+    intake: &Intake,
+    ingest_id: &str,
+    at: Timestamp,
+) -> Result<Option<RecordBatch>> {
     let mut columns = Columns::default();
     for chunk in &intake.chunks {
         columns.add(source, chunk, &intake.files[chunk.file_index].path)?;
@@ -104,7 +109,8 @@ impl Columns {
         }
         for row_index in &row_indices {
             // Rules stand in order of severity, so the first is one that keeps the row out; warnings are not told.
-            let broken = chunk.broken.iter().filter(|(_, rows)| rows.value(*row_index)).map(|(rule_index, _)| &source.rules[*rule_index]);
+            let broken =
+                chunk.broken.iter().filter(|(_, rows)| rows.value(*row_index)).map(|(rule_index, _)| &source.rules[*rule_index]);
             let broken: Vec<_> = broken.filter(|rule| rule.severity > Severity::Warn).collect();
             let mut explained = broken.iter().map(|rule| rule.explain(&chunk.raw, &chunk.rows, *row_index));
             let (first_reason, value) = explained.next().unwrap_or_default();

@@ -56,6 +56,8 @@ pub struct ColumnSummary {
     /// The sample standard deviation (divided by n − 1).
     pub std: Option<f64>,
     pub quantiles: Vec<QuantilePoint>,
+    /// Whether quantiles and histogram are exact; otherwise their ranks are off by some 0.2 %.
+    pub are_quantiles_exact: bool,
     pub histogram: Option<Histogram>,
     pub top_values: Vec<TopValue>,
     /// Whether the counts of the top values are exact; otherwise they may be too low.
@@ -196,6 +198,7 @@ impl ColumnProfile {
             mean: self.moments.mean(),
             std: self.moments.variance().map(f64::sqrt),
             quantiles: QUANTILE_SHARES.into_iter().filter_map(point).collect(),
+            are_quantiles_exact: self.quantiles.is_exact(),
             histogram: self.range.map(|range| self.histogram(range)),
             top_values: self.top.top(N_TOP_VALUES),
             is_top_exact: self.top.is_exact(),

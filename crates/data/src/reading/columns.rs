@@ -27,7 +27,9 @@ pub(super) fn table_name(source: &SourceDefinition, found: &str, path: &str) -> 
     }
     if source.contract.evolution == Evolution::Strict {
         let hint = match nearest(found, file_names(source)) {
-            Some(near) => format!("did you mean `{near}`? Declare the column, or set `evolution: additive` to let the table grow"),
+            Some(near) => {
+                format!("did you mean `{near}`? Declare the column, or set `evolution: additive` to let the table grow")
+            }
             None => "declare the column, or set `evolution: additive` to let the table grow".to_owned(),
         };
         return Err(changed(path, format!("the column `{found}` is not declared")).hint(hint));

@@ -54,8 +54,10 @@ fn check_delimiter(source: &SourceDefinition, header: &[String], delimiter: char
     let Some(other) = other else {
         return Ok(());
     };
-    Err(changed(path, format!("the header is one column, `{only}`: fields are not separated by {delimiter:?}"))
-        .hint(format!("the file seems to be separated by {other:?}: set `delimiter: {:?}`, or ask its writer", other.to_string())))
+    Err(changed(path, format!("the header is one column, `{only}`: fields are not separated by {delimiter:?}")).hint(format!(
+        "the file seems to be separated by {other:?}: set `delimiter: {:?}`, or ask its writer",
+        other.to_string()
+    )))
 }
 
 fn fields<'r>(record: &'r ByteRecord, path: &'r str) -> impl Iterator<Item = Result<&'r str>> {
@@ -74,7 +76,9 @@ fn fields<'r>(record: &'r ByteRecord, path: &'r str) -> impl Iterator<Item = Res
 fn wrong_length(path: &str, record: &ByteRecord, want: usize) -> Error {
     SOURCE_FILE_UNREADABLE
         .error(format!("the line has {} fields, the header {want}", record.len()))
-        .hint("a field that contains the delimiter or a line break must stand in quotes; a last line that is too short is cut off")
+        .hint(
+            "a field that contains the delimiter or a line break must stand in quotes; a last line that is too short is cut off",
+        )
         .at(place(path, record.position().map(csv::Position::line)))
 }
 

@@ -44,8 +44,7 @@ struct Rows<'s> {
 impl Rows<'_> {
     fn add(&mut self, bytes: &[u8], line: u64) -> Result<()> {
         let text = std::str::from_utf8(bytes).map_err(|error| self.broken(line, "the line is not UTF-8").cause(error))?;
-        let object: Object<'_> =
-            serde_json::from_str(text).map_err(|error| self.broken(line, &format!("the line is not a JSON object: {error}")).cause(error))?;
+        let object: Object<'_> = serde_json::from_str(text).map_err(|error| self.no_object(line, error))?;
         let row_index = self.columns.n_rows;
         for (name, value) in object.0 {
             let index = self.column(&name, line)?;
@@ -53,7 +52,8 @@ impl Rows<'_> {
             if builder.len() > row_index {
                 return Err(self.broken(line, &format!("the name `{name}` stands twice")));
             }
-            append(builder, value).map_err(|error| self.broken(line, &format!("the value of `{name}` is not JSON")).cause(error))?;
+            append(builder, value)
+                .map_err(|error| self.broken(line, &format!("the value of `{name}` is not JSON")).cause(error))?;
         }
         for builder in self.columns.builders.iter_mut().filter(|builder| builder.len() == row_index) {
             builder.append_null();
@@ -73,6 +73,13 @@ impl Rows<'_> {
         let index = self.columns.names.len() - 1;
         self.index_of.insert(name.to_owned(), index);
         Ok(index)
+    }
+
+    fn no_object(&self, line: u64, error: serde_json::Error) -> Error {
+        // The parser saw this line alone, so its "line 1" would mislead.
+        let told = error.to_string();
+        let why = told.split_once(" at line ").map_or(told.as_str(), |(why, _)| why);
+        self.broken(line, &format!("the line is not a JSON object: {why} at column {}", error.column())).cause(error)
     }
 
     fn broken(&self, line: u64, message: &str) -> Error {

@@ -118,7 +118,8 @@ impl TextColumns {
     }
 
     fn end_chunk(&mut self) -> Result<()> {
-        let columns = self.names.iter().zip(&mut self.builders).map(|(name, builder)| (name, Arc::new(builder.finish()) as ArrayRef));
+        let columns =
+            self.names.iter().zip(&mut self.builders).map(|(name, builder)| (name, Arc::new(builder.finish()) as ArrayRef));
         let (fields, arrays): (Vec<_>, Vec<_>) =
             columns.map(|(name, array)| (Field::new(name, array.data_type().clone(), true), array)).unzip();
         let options = RecordBatchOptions::new().with_row_count(Some(self.n_rows));
