@@ -51,6 +51,12 @@ fn utc() -> String {
 }
 
 impl Schedule {
+    /// A schedule of which the latest missed time runs.
+    pub fn new(cron: &str, zone: &str) -> Self {
+        Self { cron: cron.to_owned(), zone: zone.to_owned(), missed: Missed::default() }
+    }
+
+    /// Whether the expression and the zone can be read, and some time fulfils them.
     pub fn check(&self) -> Result<()> {
         self.next_after(Timestamp::from_micros(0)).map(|_| ())
     }
