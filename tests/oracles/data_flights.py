@@ -56,6 +56,7 @@ def verdicts() -> dict:
             {
                 "lat.max": col("lat") > 72,
                 "tz.max": col("tz") > -4,
+                "tzone.matches": ~col("tzone").str.contains(r"^(America|Pacific)/[A-Za-z_]+$"),
                 "american_airports_lie_west_of_greenwich": (col("lon") >= 0) & (col("lon") <= 170),
             },
         ),

@@ -220,6 +220,12 @@ impl Compilation<'_> {
 
     fn allowed(&mut self, path: &str, column: &ColumnDefinition) -> Option<Allowed> {
         if column.data_type == DataType::String {
+            for (position, literal) in
+                column.one_of.iter().enumerate().filter(|(_, literal)| !matches!(literal, Literal::Text(_)))
+            {
+                // YAML reads N, no and off as false, and 1e5 as a number.
+                self.invalid(format!("{path}.one_of[{position}]"), format!("`{literal}` is not a string"), "put it in quotes");
+            }
             return Some(Allowed::Texts(column.one_of.iter().map(ToString::to_string).collect()));
         }
         let mut values = Vec::with_capacity(column.one_of.len());

@@ -61,6 +61,7 @@ fn every_part_is_checked() {
     check("type: int64, required: true", "type: int64, max: 1.5", &["columns.id.max: `1.5` is not an int64"]);
     check("matches: '[a-z]+'", "matches: '[a-'", &["columns.kind.matches: `[a-` is not a regular expression"]);
     check("matches: '[a-z]+'", "max: 5", &["columns.kind.max: a string has no smallest or largest value"]);
+    check("[new, used]", "[new, N]", &["columns.kind.one_of[1]: `false` is not a string"]);
     check("zone: Europe/Berlin", "zone: Europe/Bonn", &["columns.at.zone: `Europe/Bonn` is not a time zone"]);
     check("min: 2013-01-01", "min: soon", &["columns.at.min: `soon` is not a timestamp"]);
     check("price * 100", "prize * 100", &["derive.cents:", "derive.euros:", "contract.rules[0].check:"]);
