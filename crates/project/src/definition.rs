@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use lw_core::{DataType, Name, Span};
-use lw_evaluation::EvaluateDefinition;
+use lw_data::Ordered;
+use lw_evaluation::{EvaluateDefinition, Task};
 use lw_monitoring::MonitorDefinition;
 use lw_registry::GateDefinition;
 use lw_serving::RolloutDefinition;
@@ -53,12 +54,12 @@ pub struct ModelDefinition {
     pub task: Task,
     pub predicts: PredictsDefinition,
     /// What a caller sends with every prediction. In training the same columns come from the table of examples.
-    pub request: BTreeMap<String, DataType>,
+    pub request: Ordered<DataType>,
     /// Feature views, joined by their entity columns, which must be request fields or expressions.
     pub features: Vec<FeatureUse>,
     /// SQL expressions over request fields and features, evaluated at request time and in training by the same code.
     #[serde(default)]
-    pub expressions: BTreeMap<String, String>,
+    pub expressions: Ordered<String>,
     /// The columns that the model sees, in order.
     pub inputs: Vec<String>,
     pub train: TrainDefinition,
@@ -73,13 +74,6 @@ pub struct ModelDefinition {
     pub monitors: Vec<MonitorDefinition>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retrain: Option<RetrainDefinition>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Task {
-    BinaryClassification,
-    Regression,
 }
 
 /// Which rows are examples, when a prediction is made for them, and when the truth becomes known.

@@ -15,3 +15,5 @@ pub const UNKNOWN_MODEL: Failure = Failure::new("unknown-model", Kind::NotFound)
 pub const NO_EXAMPLES: Failure = Failure::new("no-examples", Kind::Invalid);
 pub const NOT_REPRODUCED: Failure = Failure::new("not-reproduced", Kind::Refused);
 pub const REPLAY_STARTED: Failure = Failure::new("replay-needs-empty-workspace", Kind::Conflict);
+pub const COMMAND_FAILED: Failure = Failure::new("command-failed", Kind::Upstream);
+pub const NOTHING_WAITS: Failure = Failure::new("nothing-waits", Kind::Conflict);

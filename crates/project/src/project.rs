@@ -30,7 +30,7 @@ impl Project {
         let mut errors = Vec::new();
         let root_text = bundle.files.get("loopwright.yaml").map_or("", String::as_str);
         let definition = File::parse("loopwright.yaml", root_text);
-        let sources = folder(&bundle, "sources", |s: &SourceDefinition| &s.source, &mut errors);
+        let sources = folder(&bundle, "sources", |s: &SourceDefinition| &s.name, &mut errors);
         let views = folder(&bundle, "features", |v: &ViewDefinition| &v.feature_view, &mut errors);
         let models = folder(&bundle, "models", |m: &ModelDefinition| &m.model, &mut errors);
         let pipelines = folder(&bundle, "pipelines", |p: &PipelineFile| &p.pipeline, &mut errors);

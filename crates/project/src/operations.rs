@@ -1,0 +1,123 @@
+//! What callers ask of a workspace: apply a project, start runs, let the steps run.
+
+use std::sync::Arc;
+
+use lw_core::{Ctx, Entry, Error, Name, Result};
+use lw_pipelines::{Canceller, Start, Started, Worker, WorkerOptions};
+use lw_store::EntryFilter;
+
+use crate::check::check;
+use crate::compile;
+use crate::failures::CHECK_FAILED;
+use crate::features;
+use crate::plan::{Plan, plan};
+use crate::project::Project;
+use crate::state::{self, Applied};
+use crate::steps::{Steps, model};
+use crate::workspace::Workspace;
+
+/// Steps that run at the same time. Trainers use all cores by themselves.
+const N_SLOTS: usize = 2;
+
+impl Workspace {
+    /// What applying a project would change here.
+    pub async fn plan(&self, project: &Project) -> Result<Plan> {
+        let running = state::running(self.store(), self.artifacts()).await?;
+        Ok(plan(running.as_ref().map(|running| &*running.project), project))
+    }
+
+    /// Makes a project the one that runs: its views are registered, its pipelines deployed, its files recorded.
+    ///
+    /// # Errors
+    /// `check-failed` if the project does not hold together; then nothing changes.
+    pub async fn apply(&self, ctx: &Ctx, project: Project) -> Result<(Plan, Applied)> {
+        let errors = check(&project);
+        if let Some(first) = errors.first() {
+            let others = if errors.len() > 1 { format!(" (and {} more)", errors.len() - 1) } else { String::new() };
+            return Err(CHECK_FAILED.error(format!("{first}{others}")).hint("`loopwright check` lists all faults with their hints"));
+        }
+        let plan = self.plan(&project).await?;
+        features::register(self, ctx, &project).await?;
+        for file in project.models.values() {
+            self.pipelines().deploy(ctx, compile::model_pipeline(&project, &file.value)?).await?;
+        }
+        for file in project.pipelines.values() {
+            self.pipelines().deploy(ctx, compile::user_pipeline(&file.value)).await?;
+        }
+        let applied = state::record(ctx, self.store(), self.artifacts(), &project, &plan).await?;
+        Ok((plan, applied))
+    }
+
+    /// Starts a run of a model's pipeline.
+    pub async fn start_model(&self, ctx: &Ctx, name: &Name, start: Start) -> Result<Started> {
+        let project = self.project().await?.project;
+        model(&project, name)?;
+        self.pipelines().start(ctx, name, start).await
+    }
+
+    /// Starts the ingestion of one source, or of all.
+    pub async fn start_ingestion(&self, ctx: &Ctx, source: Option<&Name>, start: Start) -> Result<Started> {
+        let project = self.project().await?.project;
+        let sources: Vec<Name> = match source {
+            Some(source) if !project.sources.contains_key(source) => {
+                return Err(crate::check::unknown("source", source.as_str(), project.sources.keys().map(Name::as_str)));
+            }
+            Some(source) => vec![source.clone()],
+            None => project.sources.keys().cloned().collect(),
+        };
+        self.pipelines().start_definition(ctx, compile::ingestion(&sources)?, start).await
+    }
+
+    /// Runs steps in this call until nothing can go on at this moment of the clock.
+    pub async fn work_until_idle(&self) -> Result<()> {
+        self.worker("drain").drain(&self.own_ctx("worker")).await.map(drop)
+    }
+
+    /// Runs steps in the background until the workspace is closed.
+    pub fn start_work(&self) {
+        let workspace = self.clone();
+        self.keep(tokio::spawn(async move {
+            let (_canceller, shutdown) = Canceller::new();
+            let ctx = workspace.own_ctx("worker");
+            if let Err(error) = workspace.worker("server").run(&ctx, shutdown).await {
+                tracing::error!(?error, "The worker ended: {error}");
+            }
+        }));
+    }
+
+    fn worker(&self, name: &str) -> Worker {
+        let runner = Arc::new(Steps::new(self.clone()));
+        Worker::new(&self.own_ctx("worker"), self.pipelines().clone(), runner, WorkerOptions::new(name, N_SLOTS))
+    }
+
+    /// Whether anything was ever done here.
+    pub async fn has_history(&self) -> Result<bool> {
+        Ok(!self.entries_after(0).await?.is_empty())
+    }
+
+    /// Ledger entries after a sequence number, oldest first: all of them, page by page.
+    pub async fn entries_after(&self, after: u64) -> Result<Vec<Entry>> {
+        let mut entries = Vec::new();
+        loop {
+            let after = entries.last().map_or(after, |entry: &Entry| entry.seq);
+            let page = self.store().entries(EntryFilter { after_seq: Some(after), limit: PAGE, ..EntryFilter::all() }).await?;
+            let is_last = (page.len() as u64) < PAGE;
+            entries.extend(page);
+            if is_last {
+                return Ok(entries);
+            }
+        }
+    }
+
+    /// One sentence about the ledger's soundness, or what is wrong with it.
+    pub async fn verify(&self) -> Result<String> {
+        let verification = self.store().verify().await?;
+        if verification.is_sound() {
+            return Ok(format!("the ledger verifies: {} entries, {} business rows", verification.n_entries, verification.n_rows));
+        }
+        let findings: Vec<String> = verification.findings.iter().map(ToString::to_string).collect();
+        Err(Error::bug(format!("the ledger does not verify: {}", findings.join("; "))))
+    }
+}
+
+const PAGE: u64 = 500;

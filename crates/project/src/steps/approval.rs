@@ -1,0 +1,27 @@
+//! Waits for the people who must approve.
+
+use lw_core::Result;
+use lw_pipelines::StepOutput;
+use lw_registry::ApprovalState;
+use serde_json::json;
+
+use super::gate::Gated;
+use super::register::Registered;
+use super::Step;
+use crate::versions::{approvals_needed, readiness};
+
+/// Goes on at once if nobody needs to approve or the gates refused; otherwise waits until the approvals are there, or one person said no.
+pub async fn run(step: &Step) -> Result<StepOutput> {
+    let model = step.model()?;
+    let registered: Registered = step.upstream("register")?;
+    let gated: Gated = step.upstream("gate")?;
+    let n_needed = approvals_needed(&step.workspace, model, registered.version).await?;
+    if !gated.passed || n_needed == 0 {
+        return Ok(StepOutput::done(json!({ "approved": gated.passed, "needed": n_needed })));
+    }
+    match readiness(&step.workspace, model, registered.version).await?.approvals {
+        ApprovalState::Granted { .. } => Ok(StepOutput::done(json!({ "approved": true, "needed": n_needed }))),
+        ApprovalState::Refused { .. } => Ok(StepOutput::done(json!({ "approved": false, "needed": n_needed }))),
+        _ => Ok(StepOutput::waiting(&format!("{}@{} waits for {n_needed} approval(s)", model.model, registered.version))),
+    }
+}

@@ -1,0 +1,57 @@
+//! An approved version in front of traffic: alone if it is the first, as a canary beside the champion otherwise.
+
+use lw_core::{Ctx, Result};
+use lw_pipelines::StepOutput;
+use lw_serving::{Activation, Canary, Routing};
+use serde_json::{Value, json};
+
+use super::gate::Gated;
+use super::register::Registered;
+use super::Step;
+use crate::definition::ModelDefinition;
+use crate::features::materialize;
+use crate::project::Project;
+use crate::versions::{activate, served, standing};
+use crate::workspace::Workspace;
+
+pub async fn run(step: &Step) -> Result<StepOutput> {
+    let model = step.model()?;
+    let registered: Registered = step.upstream("register")?;
+    let gated: Gated = step.upstream("gate")?;
+    let approval: Value = step.upstream("approval")?;
+    let version = registered.version;
+    if !gated.passed || approval["approved"] != true {
+        let reason = if gated.passed { "refused by its approvers".to_owned() } else { gated.summary };
+        step.log(format!("{}@{version} does not go live: {reason}", model.model));
+        return Ok(StepOutput::done(json!({ "version": version, "released": false, "reason": reason })));
+    }
+    let how = release_version(&step.workspace, &step.context.ctx, &step.project, model, version).await?;
+    step.log(&how);
+    Ok(StepOutput::done(json!({ "version": version, "released": true, "reason": how })))
+}
+
+/// Puts a version behind its endpoint and says how.
+pub async fn release_version(workspace: &Workspace, ctx: &Ctx, project: &Project, model: &ModelDefinition, version: u64) -> Result<String> {
+    for used in &model.features {
+        materialize(workspace, ctx, project, Some(used.view())).await?;
+    }
+    let served = served(workspace, &model.model, version).await?;
+    let standing = standing(workspace, &model.model).await?;
+    let expected_generation = standing.as_ref().map_or(0, |deployment| deployment.generation);
+    let (routing, reason) = match (standing, &model.rollout) {
+        (Some(deployment), _) if deployment.routing.champion == served => return Ok(format!("{served} serves already")),
+        (Some(deployment), Some(rollout)) => {
+            let reason = format!("{served} is a canary for {:.0} % beside {}", rollout.canary * 100.0, deployment.routing.champion);
+            let canary = Some(Canary { served, share: rollout.canary });
+            (Routing { champion: deployment.routing.champion, canary, shadows: deployment.routing.shadows }, reason)
+        }
+        (standing, _) => {
+            let shadows = standing.map(|deployment| deployment.routing.shadows).unwrap_or_default();
+            let reason = format!("{served} serves");
+            (Routing { champion: served, canary: None, shadows }, reason)
+        }
+    };
+    let activation = Activation { endpoint: model.model.clone(), expected_generation, routing, reason: reason.clone() };
+    activate(workspace, ctx, model, activation).await?;
+    Ok(reason)
+}

@@ -1,0 +1,222 @@
+//! One candidate: fitted, exported, measured on the hold-out and tracked as a run.
+
+use std::collections::BTreeMap;
+
+use arrow::array::RecordBatch;
+use lw_core::{Digest, Error, Name, Result, RunId, Schema, Subject, SubjectKind};
+use lw_engine::from_arrow_schema;
+use lw_evaluation::{Metric, Task};
+use lw_pipelines::StepOutput;
+use lw_tracking::{Batch, Circumstances, NewRun, RunStatus, Tracking};
+use lw_training::{
+    Candidate as CandidateDefinition, DEFAULT_INTERPRETER, DEFAULT_TIMEOUT, DataColumns, Fit, Params, PythonStep, Trained, Trainer,
+    TrainingData, train_candidate,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::Step;
+use super::training_set::Built;
+use crate::definition::ModelDefinition;
+use crate::examples::{Examples, LABEL};
+use crate::failures::NO_EXAMPLES;
+use crate::scoring::Scoring;
+use crate::serving_bundle::scoring_bundle;
+use crate::workspace::Workspace;
+
+/// A trained candidate, as later steps need it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Candidate {
+    pub name: Name,
+    pub trainer: Trainer,
+    pub run: RunId,
+    pub model: Digest,
+    pub inputs: Schema,
+    pub outputs: Schema,
+    pub params: Params,
+    pub seed: u64,
+    pub n_rows: u64,
+    /// Largest difference between the native model and its export, if both are at hand.
+    pub parity: Option<f64>,
+    pub libraries: BTreeMap<String, String>,
+    /// On the hold-out; a metric that has no value there is missing.
+    pub metrics: BTreeMap<Metric, f64>,
+}
+
+/// Metric points that one transaction takes.
+const LOGGED_ROUNDS: usize = 900;
+
+pub async fn run(step: &Step) -> Result<StepOutput> {
+    let model = step.model()?;
+    let name: Name = step.param("candidate")?;
+    let definition = model.train.candidates.iter().find(|candidate| candidate.name == name);
+    let definition = definition.ok_or_else(|| Error::bug(format!("candidate `{name}` was compiled and is gone")))?;
+    let built: Built = step.upstream("training_set")?;
+    let (workspace, ctx) = (&step.workspace, &step.context.ctx);
+    let tracking = Tracking::new(workspace.store().clone());
+    let experiment = tracking.ensure_experiment(ctx, model.model.as_str()).await?;
+    let circumstances = Circumstances::of_directory(&step.project.bundle.root).seed("train", model.train.seed);
+    let set = Subject::new(SubjectKind::TrainingSet, &model.model, built.version);
+    let new = NewRun::of(experiment.id, circumstances).named(name.as_str()).input("training_set", set, built.content);
+    let tracked = tracking.start_run(ctx, new).await?;
+    let examples = Examples::load(workspace.engine(), &model.model, built.version, workspace.store()).await?;
+    let fitted = fit(workspace, &step.project.bundle.root, model, definition, &examples, &built, &tracked.id).await;
+    let (trained, trials) = match fitted {
+        Ok(fitted) => fitted,
+        Err(error) => {
+            tracking.finish_run(ctx, &tracked.id, RunStatus::Failed).await?;
+            return Err(error);
+        }
+    };
+    let digest = workspace.artifacts().put(trained.onnx.clone()).await?;
+    let (_, holdout) = examples.split(built.holdout_from)?;
+    let metrics = measure(workspace, model, digest, &trained.onnx, &holdout).await?;
+    log(&tracking, step, &tracked.id, &trained, &metrics, &trials).await?;
+    tracking.log_artifact(ctx, &tracked.id, "model/model.onnx", digest, trained.onnx.len() as u64).await?;
+    tracking.finish_run(ctx, &tracked.id, RunStatus::Finished).await?;
+    let shown: Vec<String> = metrics.iter().map(|(metric, value)| format!("{metric} {value:.4}")).collect();
+    step.log(format!("{name}: {} on {} hold-out examples", shown.join(", "), holdout.num_rows()));
+    let candidate = Candidate {
+        name,
+        trainer: trained.trainer,
+        run: tracked.id,
+        model: digest,
+        inputs: trained.inputs,
+        outputs: trained.outputs,
+        params: trained.params,
+        seed: trained.seed,
+        n_rows: trained.n_rows,
+        parity: trained.parity.map(|parity| parity.max_difference),
+        libraries: trained.libraries,
+        metrics,
+    };
+    Ok(StepOutput::done(json!(candidate)).digest("model", digest))
+}
+
+/// Fits a candidate on the examples before the hold-out whose labels were known by then.
+pub async fn fit(
+    workspace: &Workspace,
+    root: &std::path::Path,
+    model: &ModelDefinition,
+    candidate: &CandidateDefinition,
+    examples: &Examples,
+    built: &Built,
+    run: &RunId,
+) -> Result<(Trained, Vec<(Params, Option<f64>)>)> {
+    let (train, holdout) = examples.split(built.holdout_from)?;
+    if train.num_rows() == 0 || holdout.num_rows() == 0 {
+        return Err(NO_EXAMPLES
+            .error(format!("{} examples train and {} judge; both need some", train.num_rows(), holdout.num_rows()))
+            .hint("widen `train.window` or shorten `train.holdout`"));
+    }
+    if candidate.trainer == Trainer::Python {
+        return Ok((run_script(workspace, root, model, candidate, &train, run).await?, Vec::new()));
+    }
+    let (candidate, task, seed) = (candidate.clone(), model.task, model.train.seed);
+    let (inputs, choose_by) = (model.inputs.clone(), model.train.choose_by);
+    let n_threads = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
+    let fitting = tokio::task::spawn_blocking(move || {
+        let columns = DataColumns { inputs: &inputs, label: LABEL, weight: None };
+        let data = TrainingData::from_batches(&[train], columns, task)?;
+        let fit = Fit { task, data: &data, valid: None, seed, n_threads };
+        let outcome = train_candidate(&candidate, choose_by, fit, |_| Ok(()))?;
+        let trials = outcome.trials.into_iter().map(|trial| (trial.params, trial.value)).collect();
+        Ok((outcome.trained, trials))
+    });
+    fitting.await.map_err(|error| Error::bug("a trainer panicked").cause(error))?
+}
+
+async fn run_script(
+    workspace: &Workspace,
+    root: &std::path::Path,
+    model: &ModelDefinition,
+    candidate: &CandidateDefinition,
+    train: &RecordBatch,
+    run: &RunId,
+) -> Result<Trained> {
+    let schema = from_arrow_schema(&train.schema())?;
+    let field = |name: &String| schema.field(name).cloned().ok_or_else(|| Error::bug(format!("input `{name}` is not in the training set")));
+    let inputs = Schema(model.inputs.iter().map(field).collect::<Result<_>>()?);
+    let directory = workspace.directory().join("runs").join(run.as_str());
+    let output = PythonStep {
+        script: candidate.script.as_deref().unwrap_or_default(),
+        project: root,
+        interpreter: candidate.python.as_deref().unwrap_or(DEFAULT_INTERPRETER),
+        directory: &directory,
+        train: std::slice::from_ref(train),
+        valid: None,
+        inputs: &inputs,
+        label: LABEL,
+        task: model.task,
+        params: &candidate.params,
+        seed: model.train.seed,
+        run_id: run,
+        n_threads: std::thread::available_parallelism().map_or(2, std::num::NonZero::get),
+        timeout: candidate.timeout.unwrap_or(DEFAULT_TIMEOUT),
+        environment: &BTreeMap::new(),
+    }
+    .run()
+    .await?;
+    output.trained.ok_or_else(|| {
+        lw_training::failures::PYTHON_OUTPUT
+            .error(format!("script of candidate `{}` left no model.onnx", candidate.name))
+            .hint("write it to the folder in LOOPWRIGHT_OUTPUT_MODEL")
+    })
+}
+
+/// The model's metrics on the hold-out. A metric without a value there is left out.
+async fn measure(
+    workspace: &Workspace,
+    model: &ModelDefinition,
+    digest: Digest,
+    onnx: &[u8],
+    holdout: &RecordBatch,
+) -> Result<BTreeMap<Metric, f64>> {
+    debug_assert_eq!(Digest::of(onnx), digest, "the artifact is the model");
+    let scoring = Scoring::load(workspace.artifacts(), &scoring_bundle(model, &holdout.schema(), digest)?).await?;
+    let (scores, labels) = (scoring.score(holdout)?, crate::examples::labels(holdout)?);
+    let threshold = model.evaluate.threshold;
+    let mut wanted = model.evaluate.metrics.clone();
+    if !wanted.contains(&model.train.choose_by) {
+        wanted.push(model.train.choose_by);
+    }
+    let value = |metric: Metric| metric.compute_at(threshold, &labels, &scores).ok().map(|value| (metric, value));
+    Ok(wanted.into_iter().filter(|metric| suits(*metric, model.task)).filter_map(value).collect())
+}
+
+fn suits(metric: Metric, task: Task) -> bool {
+    metric.task() == task
+}
+
+async fn log(
+    tracking: &Tracking,
+    step: &Step,
+    run: &RunId,
+    trained: &Trained,
+    metrics: &BTreeMap<Metric, f64>,
+    trials: &[(Params, Option<f64>)],
+) -> Result<()> {
+    let ctx = &step.context.ctx;
+    let now = ctx.now();
+    let mut batch = Batch::default().param("trainer", trained.trainer.name()).tag("loopwright.pipeline_run", step.context.run.as_str());
+    for (name, value) in &trained.params {
+        batch = batch.param(name, value.to_string());
+    }
+    for (metric, value) in metrics {
+        batch = batch.metric(&format!("holdout_{metric}"), *value, now, 0);
+    }
+    for round in trained.rounds.iter().take(LOGGED_ROUNDS) {
+        batch = batch.metric("train_loss", round.train_loss, now, i64::from(round.round));
+    }
+    tracking.log(ctx, run, batch).await?;
+    for (index, (params, value)) in trials.iter().enumerate() {
+        let text = serde_json::to_string(params).unwrap_or_default();
+        let step_index = i64::try_from(index).unwrap_or(i64::MAX);
+        let mut batch = Batch::default().tag(&format!("trial.{index}"), text);
+        if let Some(value) = value {
+            batch = batch.metric("trial", *value, now, step_index);
+        }
+        tracking.log(ctx, run, batch).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,94 @@
+//! One turn of the loop: what the platform looks at again and again once a model is in production.
+//!
+//! Answers reach their table, a canary is judged by its labels, monitors look at the windows that have ended, and each request
+//! for a retraining starts exactly one run.
+
+mod answers;
+mod canary;
+mod monitors;
+
+pub use answers::answers;
+
+use std::time::Duration;
+
+use lw_core::{Result, Span};
+use lw_monitoring::{RETRAIN_TOPIC, RetrainRequest};
+use lw_pipelines::Start;
+use serde_json::json;
+
+use crate::definition::ModelDefinition;
+use crate::features;
+use crate::project::Project;
+use crate::workspace::Workspace;
+
+/// How often a server turns the loop.
+const PACE: Duration = Duration::from_secs(5);
+const CLAIM: u64 = 100;
+const CLAIM_LEASE: Span = Span::from_secs(60);
+
+impl Workspace {
+    /// Turns the loop once for every deployed model of a project. A model that fails does not hold up the others.
+    pub async fn tick(&self, project: &Project) -> Result<()> {
+        self.serving().deliver().await?;
+        let mut first_error = None;
+        for file in project.models.values() {
+            if let Err(error) = self.turn_model(&file.value).await {
+                tracing::error!(?error, model = %file.value.model, "The loop of `{}` cannot turn: {error}", file.value.model);
+                first_error.get_or_insert(error);
+            }
+        }
+        self.start_retrainings().await?;
+        first_error.map_or(Ok(()), Err)
+    }
+
+    async fn turn_model(&self, model: &ModelDefinition) -> Result<()> {
+        let Ok(endpoint) = self.serving().endpoint(model.model.as_str()) else {
+            return Ok(());
+        };
+        let deployment = endpoint.routes().deployment().clone();
+        canary::judge(self, model, &deployment).await?;
+        monitors::watch(self, model, &deployment).await
+    }
+
+    /// Starts one run for each request that monitors have made, whatever crashes in between.
+    async fn start_retrainings(&self) -> Result<()> {
+        let ctx = self.own_ctx("monitor");
+        let messages = self.store().write(&ctx, |tx| tx.outbox_claim(RETRAIN_TOPIC, CLAIM, CLAIM_LEASE)).await?;
+        for message in messages {
+            let request: RetrainRequest = serde_json::from_value(message.payload.clone())
+                .map_err(|error| lw_core::Error::bug("a request for a retraining cannot be read").cause(error))?;
+            let start = Start {
+                cause: format!("monitor:{}", request.monitor),
+                dedupe_key: Some(request.dedupe_key()),
+                params: json!({ "request": request }),
+            };
+            self.start_model(&ctx, &request.model, start).await?;
+            self.store().write(&ctx, move |tx| tx.outbox_done(&message)).await?;
+        }
+        Ok(())
+    }
+
+    /// Turns the loop in the background until the workspace is closed: online features, answers, canaries, monitors, triggers.
+    pub fn start_loop(&self) {
+        let workspace = self.clone();
+        self.keep(tokio::spawn(async move {
+            let mut ticks = tokio::time::interval(PACE);
+            ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+            loop {
+                ticks.tick().await;
+                if let Err(error) = workspace.turn().await {
+                    tracing::error!(?error, "The loop cannot turn: {error}");
+                }
+            }
+        }));
+    }
+
+    async fn turn(&self) -> Result<()> {
+        let _ = self.serving().sync().await?;
+        let Some(running) = crate::state::running(self.store(), self.artifacts()).await? else {
+            return Ok(());
+        };
+        features::materialize(self, &self.own_ctx("materializer"), &running.project, None).await?;
+        self.tick(&running.project).await
+    }
+}
