@@ -4,19 +4,22 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::catalog::TableProvider;
-use datafusion::datasource::MemTable;
+use datafusion::common::{Column, ScalarValue};
 use datafusion::datasource::file_format::FileFormat;
 use datafusion::datasource::file_format::csv::CsvFormat;
 use datafusion::datasource::file_format::json::JsonFormat;
 use datafusion::datasource::file_format::parquet::ParquetFormat;
 use datafusion::datasource::listing::{ListingOptions, ListingTable, ListingTableConfig, ListingTableUrl};
-use datafusion::error::DataFusionError;
+use datafusion::datasource::{MemTable, ViewTable, provider_as_source};
+use datafusion::error::{DataFusionError, Result as DataFusionResult};
+use datafusion::logical_expr::{Expr, LogicalPlanBuilder, cast, lit, when};
 use lw_core::{Error, Result};
 use url::Url;
 
 use crate::TableId;
+use crate::column_type::{batch_as, canonical_type};
 use crate::failures::FILE_UNREADABLE;
 use crate::sql::{Session, diagnose};
 use crate::table::Tables;
@@ -62,18 +65,28 @@ pub(crate) async fn provider(session: &Session, tables: &Tables, binding: Bindin
     match binding.data {
         Bound::Table { table, version } => tables.provider(&table, version).await,
         Bound::Batches { schema, batches } => {
-            let table = MemTable::try_new(schema, vec![batches]);
+            let plain = plain_schema(&schema);
+            let batches = batches.iter().map(|batch| batch_as(batch, &plain)).collect::<Result<_>>().map_err(context)?;
+            let table = MemTable::try_new(plain, vec![batches]);
             Ok(Arc::new(table.map_err(|error| context(diagnose(&error, "")))?))
         }
         Bound::Parquet { paths } => files(session, Arc::new(ParquetFormat::new()), &paths, None).await.map_err(context),
         Bound::Csv { paths, schema, null_values, delimiter } => {
-            let format = CsvFormat::default()
-                .with_has_header(true)
-                .with_delimiter(delimiter)
-                .with_newlines_in_values(true)
-                .with_schema_infer_max_rec(N_INFERENCE_ROWS)
-                .with_null_regex(null_pattern(&null_values));
-            files(session, Arc::new(format), &paths, schema).await.map_err(context)
+            let format = || {
+                let format = CsvFormat::default()
+                    .with_has_header(true)
+                    .with_delimiter(delimiter)
+                    .with_newlines_in_values(true)
+                    .with_schema_infer_max_rec(N_INFERENCE_ROWS)
+                    .with_null_regex(null_pattern(&null_values));
+                Arc::new(format) as Arc<dyn FileFormat>
+            };
+            let table = files(session, format(), &paths, schema).await.map_err(context)?;
+            if null_values.is_empty() {
+                return Ok(table);
+            }
+            let texts = files(session, format(), &paths, Some(as_texts(&table.schema()))).await.map_err(context)?;
+            nulled(texts, &table.schema(), &null_values).map_err(|error| context(diagnose(&error, "")))
         }
         Bound::JsonLines { paths, schema } => {
             let format = JsonFormat::default().with_schema_infer_max_rec(N_INFERENCE_ROWS);
@@ -98,17 +111,25 @@ async fn files(
             .hint("check that each file is complete and of the declared format")
             .cause(error)
     };
-    let config = match schema {
-        Some(schema) => config.with_schema(schema),
-        None => config.infer_schema(session.query().as_ref()).await.map_err(unreadable)?,
+    let schema = match schema {
+        Some(schema) => schema,
+        None => {
+            let inferred = config.clone().infer_schema(session.query().as_ref()).await.map_err(unreadable)?;
+            let missing = || Error::bug("no columns were inferred");
+            plain_schema(inferred.file_schema.as_ref().ok_or_else(missing)?)
+        }
     };
+    let config = config.with_schema(schema);
     Ok(Arc::new(ListingTable::try_new(config).map_err(unreadable)?))
 }
 
 /// The URL of one existing file; a path with a `*` or a blank in its name means just that file.
 fn file_url(path: &Path) -> Result<ListingTableUrl> {
     let missing = |cause: String| {
-        FILE_UNREADABLE.error(format!("there is no file `{}`", path.display())).hint("check the path and the pattern").cause(cause)
+        FILE_UNREADABLE
+            .error(format!("there is no file `{}`", path.display()))
+            .hint("check the path and the pattern")
+            .cause(cause)
     };
     let absolute = path.canonicalize().map_err(|error| missing(error.to_string()))?;
     if !absolute.is_file() {
@@ -116,6 +137,33 @@ fn file_url(path: &Path) -> Result<ListingTableUrl> {
     }
     let url = Url::from_file_path(&absolute).map_err(|()| missing("no URL for this path".to_owned()))?;
     ListingTableUrl::try_new(url, None).map_err(|error| missing(error.to_string()))
+}
+
+/// Text in one physical form, since not every function knows all of them. Times keep their zone, or their lack of one.
+fn plain_schema(schema: &Schema) -> SchemaRef {
+    let plain = |field: &Arc<Field>| {
+        let canonical = canonical_type(field.data_type());
+        if canonical == DataType::Utf8 { Arc::new(field.as_ref().clone().with_data_type(canonical)) } else { field.clone() }
+    };
+    Arc::new(Schema::new(schema.fields().iter().map(plain).collect::<Vec<_>>()))
+}
+
+fn as_texts(schema: &Schema) -> SchemaRef {
+    Arc::new(Schema::new(schema.fields().iter().map(|field| Field::new(field.name(), DataType::Utf8, true)).collect::<Vec<_>>()))
+}
+
+/// A view of a table of texts in which the null values are NULL and the columns have the types of a schema. The CSV reader
+/// itself knows null values only while it infers types.
+fn nulled(texts: Arc<dyn TableProvider>, schema: &Schema, null_values: &[String]) -> DataFusionResult<Arc<dyn TableProvider>> {
+    let nulls: Vec<Expr> = null_values.iter().map(|value| lit(value.as_str())).collect();
+    let column = |field: &Arc<Field>| {
+        let text = Expr::Column(Column::from_name(field.name()));
+        let kept = when(text.clone().in_list(nulls.clone(), false), lit(ScalarValue::Utf8(None))).otherwise(text)?;
+        Ok(cast(kept, field.data_type().clone()).alias(field.name()))
+    };
+    let columns = schema.fields().iter().map(column).collect::<DataFusionResult<Vec<Expr>>>()?;
+    let plan = LogicalPlanBuilder::scan("texts", provider_as_source(texts), None)?.project(columns)?.build()?;
+    Ok(Arc::new(ViewTable::new(plan, None)))
 }
 
 /// A pattern that matches the empty field and each of the null values, and nothing longer.

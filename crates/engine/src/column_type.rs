@@ -40,9 +40,9 @@ pub fn from_arrow(data_type: &ArrowType) -> Result<DataType> {
         ArrowType::Date32 => DataType::Date,
         ArrowType::Timestamp(..) => DataType::Timestamp,
         other => {
-            return Err(UNSUPPORTED_TYPE
-                .error(format!("a column cannot have the type {other}"))
-                .hint("the types are boolean, int32, int64, float32, float64, string, date and timestamp; use CAST or date_part"));
+            return Err(UNSUPPORTED_TYPE.error(format!("a column cannot have the type {other}")).hint(
+                "the types are boolean, int32, int64, float32, float64, string, date and timestamp; use CAST or date_part",
+            ));
         }
     })
 }
@@ -54,7 +54,8 @@ pub fn to_arrow_schema(schema: &Schema) -> SchemaRef {
 
 pub fn from_arrow_schema(schema: &ArrowSchema) -> Result<Schema> {
     let field = |field: &Arc<ArrowField>| {
-        let data_type = from_arrow(field.data_type()).map_err(|error| error.context(format_args!("column `{}`", field.name())))?;
+        let data_type =
+            from_arrow(field.data_type()).map_err(|error| error.context(format_args!("column `{}`", field.name())))?;
         Ok(Field { name: field.name().clone(), data_type, nullable: field.is_nullable() })
     };
     schema.fields().iter().map(field).collect::<Result<_>>().map(Schema)
@@ -88,15 +89,23 @@ pub fn canonical_type(data_type: &ArrowType) -> ArrowType {
 
 /// The schema with canonical types and no metadata.
 pub fn canonical_schema(schema: &ArrowSchema) -> SchemaRef {
-    let field =
-        |field: &Arc<ArrowField>| ArrowField::new(field.name(), canonical_type(field.data_type()), field.is_nullable());
+    let field = |field: &Arc<ArrowField>| ArrowField::new(field.name(), canonical_type(field.data_type()), field.is_nullable());
     Arc::new(ArrowSchema::new(schema.fields().iter().map(field).collect::<Vec<_>>()))
 }
 
 /// The same rows with canonical types, under a schema from [`canonical_schema`]. Columns that are canonical already are shared.
 pub fn canonical_batch(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
-    let columns: Vec<ArrayRef> =
-        batch.columns().iter().zip(schema.fields()).map(|(column, field)| cast_to(column, field.data_type())).collect::<Result<_>>()?;
+    batch_as(batch, schema)
+}
+
+/// The same columns, each cast to the type that the schema gives it.
+pub(crate) fn batch_as(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
+    let columns: Vec<ArrayRef> = batch
+        .columns()
+        .iter()
+        .zip(schema.fields())
+        .map(|(column, field)| cast_to(column, field.data_type()))
+        .collect::<Result<_>>()?;
     let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
     RecordBatch::try_new_with_options(schema.clone(), columns, &options)
         .map_err(|error| QUERY_FAILED.error(format!("the rows do not have the planned columns: {error}")).cause(error))

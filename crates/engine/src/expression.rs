@@ -100,8 +100,8 @@ impl Expression {
     /// Evaluates over exactly the input columns, in their order.
     fn evaluate_columns(&self, columns: Vec<ArrayRef>, n_rows: usize) -> Result<ArrayRef> {
         let options = RecordBatchOptions::new().with_row_count(Some(n_rows));
-        let inputs = RecordBatch::try_new_with_options(self.inputs.clone(), columns, &options)
-            .map_err(|error| self.misfit(&error))?;
+        let inputs =
+            RecordBatch::try_new_with_options(self.inputs.clone(), columns, &options).map_err(|error| self.misfit(&error))?;
         let value = self.physical.evaluate(&inputs).and_then(|value| value.into_array(n_rows));
         cast_to(&value.map_err(|error| diagnose(&error, &self.sql))?, &self.data_type)
     }

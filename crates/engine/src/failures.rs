@@ -30,7 +30,7 @@ pub const BAD_MERGE_KEYS: Failure = Failure::new("bad-merge-keys", Kind::Invalid
 /// The files of a table cannot be read or written.
 pub const TABLE_UNAVAILABLE: Failure = Failure::new("table-unavailable", Kind::Unavailable);
 /// An input file is missing or is not of the format that it is read as.
-pub const FILE_UNREADABLE: Failure = Failure::new("file-unreadable", Kind::Invalid);
+pub const FILE_UNREADABLE: Failure = Failure::new("input-file-unreadable", Kind::Invalid);
 
 /// A point-in-time join names a column that is not there or has an unfit type.
 pub const BAD_POINT_IN_TIME: Failure = Failure::new("bad-point-in-time", Kind::Invalid);

@@ -19,7 +19,9 @@ mod sql;
 mod table;
 
 pub use binding::{Binding, Bound};
-pub use column_type::{canonical_batch, canonical_schema, canonical_type, from_arrow, from_arrow_schema, to_arrow, to_arrow_schema};
+pub use column_type::{
+    canonical_batch, canonical_schema, canonical_type, from_arrow, from_arrow_schema, to_arrow, to_arrow_schema,
+};
 pub use engine::{Engine, EngineOptions};
 pub use expression::{Expression, ExpressionSet};
 pub use point_in_time::{KeyPair, OutputColumn, PitView, PointInTime, is_within_ttl};

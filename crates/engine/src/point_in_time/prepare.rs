@@ -101,7 +101,9 @@ fn key_type(pair: &KeyPair, spine: &Schema, view: &Schema) -> Result<DataType> {
         _ if left == right => left.clone(),
         _ => {
             let message = format!("key `{}` is {} and `{}` is {}", pair.spine, type_text(&left), pair.view, type_text(&right));
-            return Err(BAD_POINT_IN_TIME.error(message).hint("convert one of them with CAST; keys are compared, never converted"));
+            return Err(BAD_POINT_IN_TIME
+                .error(message)
+                .hint("convert one of them with CAST; keys are compared, never converted"));
         }
     };
     if common.is_floating() {
@@ -186,7 +188,6 @@ fn view_rows(view: &PitView, schema: &SchemaRef, pairs: &[KeyPair], types: &[Dat
 }
 
 fn assemble(schema: &SchemaRef, columns: Vec<ArrayRef>) -> Result<RecordBatch> {
-    RecordBatch::try_new(schema.clone(), columns).map_err(|error| {
-        BAD_POINT_IN_TIME.error("the batches of one input have different columns").cause(error)
-    })
+    RecordBatch::try_new(schema.clone(), columns)
+        .map_err(|error| BAD_POINT_IN_TIME.error("the batches of one input have different columns").cause(error))
 }

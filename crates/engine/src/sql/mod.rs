@@ -2,9 +2,11 @@
 
 mod catalog;
 mod diagnose;
+mod interval;
 mod parse;
 mod plan;
 mod session;
+mod timestamp;
 
 pub(crate) use catalog::table_key;
 pub(crate) use diagnose::diagnose;

@@ -7,7 +7,7 @@ use arrow::datatypes::SchemaRef;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::logical_plan::builder::LogicalTableSource;
-use datafusion::logical_expr::{LogicalPlan, TableSource};
+use datafusion::logical_expr::{Expr, LogicalPlan, TableSource};
 use datafusion::sql::planner::{ParserOptions, SqlToRel};
 use lw_core::Result;
 
@@ -48,8 +48,10 @@ pub fn references(sql: &str, tables: &[(String, SchemaRef)]) -> Result<Vec<(Stri
         table_names(sql)?.into_iter().map(|name| (name, BTreeSet::new())).collect();
     let visit = |node: &LogicalPlan| {
         if let LogicalPlan::TableScan(scan) = node {
-            let columns = scan.projected_schema.fields().iter().map(|field| field.name().clone());
-            found.entry(table_key(&scan.table_name)).or_default().extend(columns);
+            let columns = found.entry(table_key(&scan.table_name)).or_default();
+            columns.extend(scan.projected_schema.fields().iter().map(|field| field.name().clone()));
+            let filters = scan.filters.iter().flat_map(Expr::column_refs);
+            columns.extend(filters.map(|column| column.name.clone()));
         }
         Ok(TreeNodeRecursion::Continue)
     };
@@ -121,9 +123,9 @@ fn check_allowed(plan: &LogicalPlan) -> Result<()> {
     plan.apply_with_subqueries(visit).map_err(|error| diagnose(&error, ""))?;
     match refused {
         None => Ok(()),
-        Some(node) => {
-            Err(SQL_NOT_ALLOWED.error(format!("this is not a plain query: {node}")).hint("only SELECT over bound tables is allowed"))
-        }
+        Some(node) => Err(SQL_NOT_ALLOWED
+            .error(format!("this is not a plain query: {node}"))
+            .hint("only SELECT over bound tables is allowed")),
     }
 }
 

@@ -3,18 +3,22 @@
 use std::num::NonZeroUsize;
 use std::sync::{Arc, LazyLock};
 
+use datafusion::execution::SessionStateDefaults;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
-use datafusion::execution::SessionStateDefaults;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
 use datafusion::logical_expr::Volatility;
+use datafusion::logical_expr::planner::ExprPlanner;
 use datafusion::prelude::SessionConfig;
 use deltalake::delta_datafusion::planner::DeltaPlanner;
 use lw_core::Result;
 
 use super::diagnose::diagnose;
+use super::interval::IntervalPlanner;
+use super::timestamp::in_utc;
 use crate::EngineOptions;
+use crate::failures::TABLE_UNAVAILABLE;
 
 /// Functions and settings without any table, memory limit or file: what `check` and compiled expressions need.
 pub(crate) static OFFLINE: LazyLock<Arc<SessionState>> = LazyLock::new(|| {
@@ -34,7 +38,14 @@ pub(crate) struct Session {
 
 impl Session {
     pub fn open(options: &EngineOptions) -> Result<Self> {
-        let spill = DiskManagerMode::Directories(vec![options.tables_dir.join(".spill")]);
+        let spill_dir = options.tables_dir.join(".spill");
+        let unusable = |error: std::io::Error| {
+            TABLE_UNAVAILABLE
+                .error(format!("the directory `{}` cannot be made: {error}", spill_dir.display()))
+                .hint("check that the workspace is writable and the disk is not full")
+        };
+        std::fs::create_dir_all(&spill_dir).map_err(unusable)?;
+        let spill = DiskManagerMode::Directories(vec![spill_dir]);
         let pool = TrackConsumersPool::new(FairSpillPool::new(options.memory_limit_bytes), NonZeroUsize::MIN);
         let runtime = RuntimeEnvBuilder::new()
             .with_memory_pool(Arc::new(pool))
@@ -89,11 +100,14 @@ fn state_builder(config: SessionConfig) -> SessionStateBuilder {
     let is_immutable = |volatility: Volatility| volatility == Volatility::Immutable;
     let mut scalar_functions = SessionStateDefaults::default_scalar_functions();
     scalar_functions.retain(|function| is_immutable(function.signature().volatility));
+    let scalar_functions = scalar_functions.into_iter().map(|function| in_utc(function, config.options())).collect();
     let mut aggregate_functions = SessionStateDefaults::default_aggregate_functions();
     aggregate_functions.retain(|function| is_immutable(function.signature().volatility));
+    let mut expression_planners: Vec<Arc<dyn ExprPlanner>> = vec![Arc::new(IntervalPlanner::new())];
+    expression_planners.extend(SessionStateDefaults::default_expr_planners());
     SessionStateBuilder::new()
         .with_config(config)
-        .with_expr_planners(SessionStateDefaults::default_expr_planners())
+        .with_expr_planners(expression_planners)
         .with_scalar_functions(scalar_functions)
         .with_aggregate_functions(aggregate_functions)
         .with_window_functions(SessionStateDefaults::default_window_functions())

@@ -57,7 +57,9 @@ impl TableId {
         let (area, name) = text.split_once(['/', '.']).unwrap_or((Area::Data.as_str(), text));
         let area = Area::ALL.into_iter().find(|known| known.as_str() == area).ok_or_else(|| {
             let areas = Area::ALL.map(Area::as_str).join(", ");
-            BAD_TABLE_NAME.error(format!("`{text}` does not name a table")).hint(format!("write AREA/NAME; the areas are {areas}"))
+            BAD_TABLE_NAME
+                .error(format!("`{text}` does not name a table"))
+                .hint(format!("write AREA/NAME; the areas are {areas}"))
         })?;
         Ok(Self { area, name: Name::parse(name)? })
     }
@@ -97,7 +99,9 @@ pub enum WriteMode {
     /// Replaces every row. Older versions stay readable.
     Overwrite,
     /// Replaces the rows with the same keys and adds the others. Keys must be unique within the rows and not NULL.
-    Merge { keys: Vec<String> },
+    Merge {
+        keys: Vec<String>,
+    },
 }
 
 /// An application's own count of what it has written, kept by the table itself. A write whose version is not above the recorded

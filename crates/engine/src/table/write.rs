@@ -61,7 +61,13 @@ impl Tables {
         Err(Error::bug("the last attempt neither wrote nor failed"))
     }
 
-    async fn commit(&self, table: &TableId, existing: Option<DeltaTable>, rows: &Rows, options: &WriteOptions) -> Result<DeltaTable> {
+    async fn commit(
+        &self,
+        table: &TableId,
+        existing: Option<DeltaTable>,
+        rows: &Rows,
+        options: &WriteOptions,
+    ) -> Result<DeltaTable> {
         let failed = |error: DeltaTableError| delta_error(error, table);
         let Some(delta) = existing else {
             return self.create(self.unopened(table)?, rows, options).await.map_err(failed);
