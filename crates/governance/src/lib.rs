@@ -1,1 +1,36 @@
-//! .
+//! Who may act, where versions come from, and the five answers about a model.
+//!
+//! [`why`] answers, for any model at any time: which version is running, what data trained it, which features it uses, who approved
+//! it, and what changed since the version before. Every answer names the ledger entries that prove it. Everything here is read from
+//! the ledger alone, so that it holds for whatever wrote the entries.
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod answers;
+mod difference;
+mod failures;
+mod identity;
+mod lineage;
+mod queries;
+mod token;
+mod token_file;
+
+pub use answers::{Answers, ApprovalFact, DataFact, FeatureFact, GateFact, RunningFact, SinceFact, VersionFact, why};
+pub use difference::{Difference, differences};
+pub use failures::*;
+pub use identity::Identity;
+pub use lineage::{Budget, Direction, Lineage, LineageEdge, LineageNode, lineage};
+pub use token::{NewToken, Token};
+
+use lw_store::Store;
+
+/// Identities and their tokens. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Identities {
+    store: Store,
+}
+
+impl Identities {
+    pub fn new(store: Store) -> Self {
+        Self { store }
+    }
+}

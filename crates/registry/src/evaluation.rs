@@ -111,6 +111,7 @@ fn attach(tx: &mut Tx<'_>, model: &Name, version: u64, report: Digest, facts: Fa
         .set("facts", canonical_json(&attached.facts))
         .set("attached_at", attached.attached_at);
     let draft = Draft::new("evaluation.attach", of.subject())
+        .input("model_version", of.subject(), of.digest)
         .input("report", attached.subject(), report)
         .payload(serde_json::json!({"report": report, "metrics": attached.facts.metrics}))
         .change(change);

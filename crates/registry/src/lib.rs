@@ -33,7 +33,7 @@ pub use facts::{Facts, RivalFacts, RivalMetric, SegmentFacts};
 pub use failures::*;
 pub use gate::{GateDefinition, GateOutcome, GateReport, GateVerdict, Rival, decide};
 pub use model::Model;
-pub use promotion::{Promoted, Promotion, Readiness};
+pub use promotion::{Promoted, Promotion, Readiness, promote_in, readiness_in, require_ready, roll_back_in};
 pub use version::{ModelVersion, NewVersion, Signature};
 
 use lw_store::Store;

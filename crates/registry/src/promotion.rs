@@ -50,7 +50,7 @@ impl Registry {
         self.store
             .read(move |reader| {
                 let of = version::found(reader, &promotion.model, promotion.version)?;
-                readiness(reader, &of, &promotion)
+                readiness_in(reader, &of, &promotion)
             })
             .await
     }
@@ -59,17 +59,18 @@ impl Registry {
     /// that moment. Promoting the champion again changes nothing.
     pub async fn promote(&self, ctx: &Ctx, promotion: Promotion) -> Result<Promoted> {
         promotion.gates.iter().try_for_each(GateDefinition::check)?;
-        self.store.write(ctx, move |tx| promote(tx, &promotion)).await
+        self.store.write(ctx, move |tx| promote_in(tx, &promotion)).await
     }
 
     /// Makes an earlier champion the champion again. It passed its gates then, so that none stand before it now.
     pub async fn roll_back(&self, ctx: &Ctx, model: &Name, version: u64, reason: &str) -> Result<Promoted> {
         let (model, reason) = (model.clone(), reason.to_owned());
-        self.store.write(ctx, move |tx| roll_back(tx, &model, version, &reason)).await
+        self.store.write(ctx, move |tx| roll_back_in(tx, &model, version, &reason)).await
     }
 }
 
-fn readiness(reader: &mut Reader<'_>, of: &ModelVersion, promotion: &Promotion) -> Result<Readiness> {
+/// [`Registry::readiness`] inside a transaction of the caller's.
+pub fn readiness_in(reader: &mut Reader<'_>, of: &ModelVersion, promotion: &Promotion) -> Result<Readiness> {
     let attached = evaluation::attached(reader, &of.model, of.version)?;
     let champion = alias::champion_label(reader, &of.model, of.version)?;
     let approvals = queries::approvals(reader, &of.model, of.version)?;
@@ -80,7 +81,8 @@ fn readiness(reader: &mut Reader<'_>, of: &ModelVersion, promotion: &Promotion) 
     })
 }
 
-fn promote(tx: &mut Tx<'_>, promotion: &Promotion) -> Result<Promoted> {
+/// [`Registry::promote`] inside a transaction of the caller's, so that the champion and what serves it change together.
+pub fn promote_in(tx: &mut Tx<'_>, promotion: &Promotion) -> Result<Promoted> {
     let of = version::found(tx, &promotion.model, promotion.version)?;
     let previous = queries::alias(tx, &of.model, &Alias::champion())?;
     if let Some(pointer) = previous.as_ref().filter(|pointer| pointer.version == of.version) {
@@ -93,8 +95,8 @@ fn promote(tx: &mut Tx<'_>, promotion: &Promotion) -> Result<Promoted> {
             .error(format!("the champion of `{}` is {}, not {}", of.model, name(previous), name(promotion.replaces)))
             .hint("evaluate the version against the champion of now, then promote it again"));
     }
-    let readiness = readiness(tx, &of, promotion)?;
-    check(&of, &readiness)?;
+    let readiness = readiness_in(tx, &of, promotion)?;
+    require_ready(&of, &readiness)?;
     let details =
         serde_json::json!({"gates": readiness.gates.summary(), "approvals": readiness.approvals, "report": readiness.report});
     let details = details.as_object().cloned().unwrap_or_default();
@@ -102,7 +104,8 @@ fn promote(tx: &mut Tx<'_>, promotion: &Promotion) -> Result<Promoted> {
     Ok(Promoted { pointer, previous })
 }
 
-fn check(of: &ModelVersion, readiness: &Readiness) -> Result<()> {
+/// Refuses a version that may not become champion, and says why.
+pub fn require_ready(of: &ModelVersion, readiness: &Readiness) -> Result<()> {
     if !readiness.gates.has_passed() {
         return Err(GATES_REFUSED
             .error(format!("the gates refuse {}: {}", of.label(), readiness.gates.summary()))
@@ -119,7 +122,8 @@ fn check(of: &ModelVersion, readiness: &Readiness) -> Result<()> {
     }
 }
 
-fn roll_back(tx: &mut Tx<'_>, model: &Name, version: u64, reason: &str) -> Result<Promoted> {
+/// [`Registry::roll_back`] inside a transaction of the caller's.
+pub fn roll_back_in(tx: &mut Tx<'_>, model: &Name, version: u64, reason: &str) -> Result<Promoted> {
     let of = version::found(tx, model, version)?;
     if !queries::was_champion(tx, model, version)? {
         return Err(NEVER_CHAMPION

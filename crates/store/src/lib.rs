@@ -35,7 +35,7 @@ mod writer;
 
 pub use artifacts::Artifacts;
 pub use failures::*;
-pub use ledger::{EntryFilter, Finding, Mention, Order, Verification};
+pub use ledger::{EntryFilter, EntryLinks, Finding, Mention, Order, Verification};
 pub use metadata_url::MetadataUrl;
 pub use outbox::Message;
 pub use row::Row;

@@ -1,8 +1,8 @@
 //! Reading the ledger.
 
-use lw_core::{Actor, Entry, Result, Scalar, Subject, SubjectKind};
+use lw_core::{Actor, Entry, Reference, Result, Scalar, Subject, SubjectKind};
 
-use super::queries::{ENTRY_COLUMNS, entry_of};
+use super::queries::{ENTRY_COLUMNS, LINK_COLUMNS, entry_of, subject_of};
 use crate::transaction::Reader;
 
 /// How an entry mentions a version.
@@ -71,7 +71,31 @@ impl EntryFilter {
     }
 }
 
+/// An entry without its payload and rows: enough to walk the lineage.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EntryLinks {
+    pub seq: u64,
+    pub action: String,
+    pub subject: Subject,
+    pub inputs: Vec<Reference>,
+    pub outputs: Vec<Reference>,
+}
+
 impl Reader<'_> {
+    /// The entries that mention exactly this version in this way, oldest first, without their payloads.
+    pub fn links(&mut self, subject: &Subject, mention: Mention, limit: u64) -> Result<Vec<EntryLinks>> {
+        let mut conditions = Conditions::default();
+        conditions.mention(subject, mention);
+        let limit = conditions.parameter(limit.clamp(1, 100_000).into());
+        let sql = format!("SELECT {LINK_COLUMNS} FROM ledger {} ORDER BY seq LIMIT {limit}", conditions.text());
+        let rows = self.query(&sql, &conditions.parameters)?;
+        let links = rows.iter().map(|row| {
+            let (subject, inputs, outputs) = (subject_of(row)?, row.json("inputs")?, row.json("outputs")?);
+            Ok(EntryLinks { seq: row.count("seq")?, action: row.text("action")?, subject, inputs, outputs })
+        });
+        links.collect()
+    }
+
     /// A page of entries.
     pub fn entries(&mut self, filter: &EntryFilter) -> Result<Vec<Entry>> {
         let mut conditions = Conditions::default();

@@ -10,6 +10,8 @@ use crate::{METADATA_CORRUPT, Row};
 pub(super) const ENTRY_COLUMNS: &str = "seq, at, actor, request_id, action, subject_kind, subject_name, subject_version, \
      inputs, outputs, payload, row_images, previous, hash";
 
+pub(super) const LINK_COLUMNS: &str = "seq, action, subject_kind, subject_name, subject_version, inputs, outputs";
+
 /// The end of the chain. `lock` is what a dialect adds to hold it until the transaction ends.
 pub(crate) fn read_head(connection: &mut dyn Connection, lock: &str) -> Result<Head> {
     let rows = connection.query(&format!("SELECT seq, hash FROM ledger_head WHERE id = 1{lock}"), &[])?;
@@ -125,16 +127,13 @@ pub(super) fn entries_after(reader: &mut Reader<'_>, seq: i64, limit: u64) -> Re
 
 /// Reads an entry from a row with [`ENTRY_COLUMNS`]. A row that someone edited may be unreadable.
 pub(super) fn entry_of(row: &Row) -> Result<Entry> {
-    let kind_text = row.text("subject_kind")?;
-    let kind = SubjectKind::ALL.iter().find(|kind| kind.name() == kind_text);
-    let kind = *kind.ok_or_else(|| METADATA_CORRUPT.error(format!("`{kind_text}` is not a kind of subject")))?;
     Ok(Entry {
         seq: row.count("seq")?,
         at: row.time("at")?,
         actor: Actor::new(&row.text("actor")?),
         request_id: row.text("request_id")?,
         action: row.text("action")?,
-        subject: Subject { kind, name: row.text("subject_name")?, version: row.opt_count("subject_version")? },
+        subject: subject_of(row)?,
         inputs: row.json("inputs")?,
         outputs: row.json("outputs")?,
         payload: row.json("payload")?,
@@ -142,6 +141,13 @@ pub(super) fn entry_of(row: &Row) -> Result<Entry> {
         previous: row.digest("previous")?,
         hash: row.digest("hash")?,
     })
+}
+
+pub(super) fn subject_of(row: &Row) -> Result<Subject> {
+    let kind_text = row.text("subject_kind")?;
+    let kind = SubjectKind::ALL.iter().find(|kind| kind.name() == kind_text);
+    let kind = *kind.ok_or_else(|| METADATA_CORRUPT.error(format!("`{kind_text}` is not a kind of subject")))?;
+    Ok(Subject { kind, name: row.text("subject_name")?, version: row.opt_count("subject_version")? })
 }
 
 /// Writes every column of a row and returns the row as the database holds it.

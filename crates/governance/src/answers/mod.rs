@@ -1,0 +1,137 @@
+//! The five answers about a model, each with the ledger entries that prove it.
+
+mod facts;
+mod text;
+
+use lw_core::{Actor, Digest, Name, Result, Subject, Timestamp};
+use lw_store::Store;
+use serde::{Deserialize, Serialize};
+
+use crate::Difference;
+
+/// Which version is running, what data trained it, which features it uses, who approved it, what changed since the version before.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Answers {
+    pub model: Name,
+    /// The version that the answers are about.
+    pub version: VersionFact,
+    /// What stands behind each endpoint that serves the model, whichever version it is.
+    pub running: Vec<RunningFact>,
+    pub data: Vec<DataFact>,
+    pub features: Vec<FeatureFact>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gates: Option<GateFact>,
+    pub approvals: Vec<ApprovalFact>,
+    /// None for the first version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<SinceFact>,
+}
+
+/// A registered version.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct VersionFact {
+    pub version: u64,
+    pub digest: Option<Digest>,
+    pub registered_at: Timestamp,
+    pub author: Actor,
+    pub seq: u64,
+}
+
+/// A version behind an endpoint.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunningFact {
+    pub endpoint: String,
+    pub generation: Option<u64>,
+    pub version: u64,
+    /// `champion`, `canary 10%`, `shadow`.
+    pub role: String,
+    pub since: Timestamp,
+    pub by: Actor,
+    pub seq: u64,
+}
+
+/// A version of data that the model was trained on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DataFact {
+    /// A training set, a table or a source.
+    pub subject: Subject,
+    pub digest: Option<Digest>,
+    /// The entry that made it, where the ledger has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub made_by: Option<u64>,
+    /// What the entry says about it, such as the number of rows.
+    #[serde(default, skip_serializing_if = "serde_json::Value::is_null")]
+    pub details: serde_json::Value,
+    /// The entry that read it.
+    pub seq: u64,
+}
+
+/// A version of a feature view that the model uses.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FeatureFact {
+    pub view: Subject,
+    /// Of the view's definition.
+    pub digest: Option<Digest>,
+    pub features: Vec<String>,
+    pub seq: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct GateFact {
+    pub verdict: String,
+    pub summary: String,
+    pub at: Timestamp,
+    pub seq: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ApprovalFact {
+    pub by: Actor,
+    /// `granted` or `refused`.
+    pub verdict: String,
+    pub reason: String,
+    pub at: Timestamp,
+    /// False if the version was evaluated again since: the approval is void.
+    pub is_current: bool,
+    pub seq: u64,
+}
+
+/// What is different from the version before.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SinceFact {
+    /// The champion that the version replaced, or the version registered before it.
+    pub version: u64,
+    pub recipe: Vec<Difference>,
+    pub data: Vec<Difference>,
+    pub features: Vec<Difference>,
+    pub metrics: Vec<Difference>,
+    /// The registrations of both versions.
+    pub seqs: Vec<u64>,
+}
+
+/// Answers for a version; without one, for the version that is running, or else the champion, or else the newest.
+pub async fn why(store: &Store, model: &Name, version: Option<u64>) -> Result<Answers> {
+    let model = model.clone();
+    store.read(move |reader| facts::answers(reader, &model, version)).await
+}
+
+impl Answers {
+    /// The sequence numbers of all entries that the answers rest on, in order.
+    pub fn evidence(&self) -> Vec<u64> {
+        let mut seqs = vec![self.version.seq];
+        seqs.extend(self.running.iter().map(|fact| fact.seq));
+        seqs.extend(self.data.iter().flat_map(|fact| [Some(fact.seq), fact.made_by]).flatten());
+        seqs.extend(self.features.iter().map(|fact| fact.seq));
+        seqs.extend(self.gates.iter().map(|fact| fact.seq));
+        seqs.extend(self.approvals.iter().map(|fact| fact.seq));
+        seqs.extend(self.since.iter().flat_map(|fact| fact.seqs.iter().copied()));
+        seqs.sort_unstable();
+        seqs.dedup();
+        seqs
+    }
+
+    /// The answers for people, in plain text.
+    pub fn to_text(&self) -> String {
+        text::render(self)
+    }
+}
