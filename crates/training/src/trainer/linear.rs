@@ -1,0 +1,119 @@
+//! Logistic and linear regression with an L2 penalty, on scaled columns.
+
+use std::collections::BTreeMap;
+
+use lw_core::Result;
+use lw_stats::Task;
+use serde_json::json;
+
+use super::Fit;
+use super::design::{Design, Matrix};
+use super::export::{Export, answer, loss};
+use super::lbfgs::{Limits, minimise};
+use crate::data::TrainingData;
+use crate::definition::{Params, Trainer};
+use crate::params::{expect_known, integer, number};
+use crate::trained::{N_PARITY_ROWS, Round, Trained, importances, outputs, prove};
+
+/// `l2`: weight of half the squared length of the coefficients against the sum of the rows' losses (scikit-learn's 1 / C, or the
+/// alpha of Ridge). Numbers are scaled to mean 0 and deviation 1; missing ones become the mean. A feature of up to
+/// `max_categories` texts has a coefficient for each; one of more is replaced by the mean label of its text, smoothed by `smoothing`
+/// rows.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Options {
+    l2: f64,
+    max_iterations: usize,
+    max_categories: usize,
+    smoothing: f64,
+}
+
+/// How far the export may be: coefficients are rounded to 32 bits.
+const PARITY_LIMIT: f64 = 1e-5;
+
+impl Options {
+    pub fn read(trainer: Trainer, params: &Params) -> Result<Self> {
+        expect_known(trainer.name(), params, &["l2", "max_iterations", "max_categories", "smoothing"])?;
+        Ok(Self {
+            l2: number(params, "l2", 1.0, 0.0..=1e12)?,
+            max_iterations: integer(params, "max_iterations", 300, 1..=100_000)? as usize,
+            max_categories: integer(params, "max_categories", 50, 0..=10_000)? as usize,
+            smoothing: number(params, "smoothing", 20.0, 0.0..=1e9)?,
+        })
+    }
+
+    fn params(&self) -> Params {
+        BTreeMap::from([
+            ("l2".to_owned(), json!(self.l2)),
+            ("max_iterations".to_owned(), json!(self.max_iterations)),
+            ("max_categories".to_owned(), json!(self.max_categories)),
+            ("smoothing".to_owned(), json!(self.smoothing)),
+        ])
+    }
+}
+
+pub(super) fn train(trainer: Trainer, options: &Options, fit: Fit<'_>) -> Result<Trained> {
+    let data = fit.data;
+    let (design, columns) = Design::learn(data, options.max_categories, options.smoothing);
+    let matrix = design.matrix(data, &columns);
+    let (coefficients, rounds) = minimise_loss(fit.task, data, &matrix, options);
+    let (intercept, coefficients) = coefficients.split_last().expect("the intercept is always there");
+
+    let mut export = Export::new(trainer, data);
+    let features = design.export(&mut export, data)?;
+    let weights: Vec<f32> = coefficients.iter().map(|&weight| weight as f32).collect();
+    let score = export.graph.linear_regressor(&features, &weights, *intercept as f32);
+    let onnx = export.finish(fit.task, &score)?;
+
+    let sample = data.slice(0..data.n_rows().min(N_PARITY_ROWS));
+    let sample_matrix = design.matrix(&sample, &design.columns(&sample));
+    let native = (0..sample.n_rows()).map(|row| answer(fit.task, sample_matrix.product(row, coefficients) + intercept));
+    let native: Vec<f64> = native.collect();
+    let by_feature = design.weights_by_feature(&matrix, coefficients);
+    Ok(Trained {
+        trainer,
+        parity: Some(prove(&onnx, &sample, &native, PARITY_LIMIT)?),
+        onnx,
+        inputs: data.inputs(),
+        outputs: outputs(fit.task),
+        params: options.params(),
+        seed: fit.seed,
+        n_rows: data.n_rows() as u64,
+        rounds,
+        importances: importances(data.features.iter().map(|feature| feature.name().to_owned()).zip(by_feature)),
+        libraries: BTreeMap::new(),
+    })
+}
+
+/// The coefficients, the intercept last, and the loss a row after each iteration.
+fn minimise_loss(task: Task, data: &TrainingData, matrix: &Matrix<'_>, options: &Options) -> (Vec<f64>, Vec<Round>) {
+    let n_columns = matrix.n_columns;
+    let total_weight: f64 = (0..data.n_rows()).map(|row| data.weight(row)).sum();
+    let mut start = vec![0.0; n_columns + 1];
+    let mean = data.mean_label();
+    start[n_columns] = match task {
+        Task::BinaryClassification => (mean / (1.0 - mean)).ln(),
+        Task::Regression => mean,
+    };
+    let limits = Limits { max_iterations: options.max_iterations, tolerance: 1e-9 };
+    let minimum = minimise(start, limits, |point, gradient| {
+        let (coefficients, intercept) = (&point[..n_columns], point[n_columns]);
+        gradient.fill(0.0);
+        let mut sum = 0.0;
+        for (row, &label) in data.labels.iter().enumerate() {
+            let score = matrix.product(row, coefficients) + intercept;
+            let weight = data.weight(row);
+            sum += weight * loss(task, label, score);
+            let residual = weight * (answer(task, score) - label);
+            matrix.add_row(row, residual, &mut gradient[..n_columns]);
+            gradient[n_columns] += residual;
+        }
+        for (to, coefficient) in gradient.iter_mut().zip(coefficients) {
+            *to += options.l2 * coefficient;
+            sum += 0.5 * options.l2 * coefficient * coefficient;
+        }
+        sum
+    });
+    let rounds = minimum.values.iter().zip(1..);
+    let rounds = rounds.map(|(value, round)| Round { round, train_loss: value / total_weight, valid_loss: None }).collect();
+    (minimum.point, rounds)
+}
