@@ -1,9 +1,20 @@
 #!/usr/bin/env bash
-# Builds the binary and shows the whole loop on the flights of 2013. Arguments go to `loopwright demo`.
+# Builds the binary and shows the whole loop on the flights of 2013, in a fresh workspace under target/demo.
+#
+#   scripts/demo.sh [--up]      --up leaves the server running at the end
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/environment.sh
 
 say "Building (a fresh clone takes minutes; later runs take seconds)"
 cargo build --bin loopwright
-exec "${CARGO_TARGET_DIR:-target}/debug/loopwright" demo "$@"
+loopwright="${CARGO_TARGET_DIR:-target}/debug/loopwright"
+folder=target/demo
+rm -rf "$folder"
+mkdir -p "$folder"
+export LOOPWRIGHT_PROJECT=examples/flights LOOPWRIGHT_WORKSPACE=$folder/workspace
+
+"$loopwright" replay --report "$folder/report"
+if [ "${1:-}" = --up ]; then
+    exec "$loopwright" up
+fi

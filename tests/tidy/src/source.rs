@@ -23,7 +23,8 @@ pub fn without_tests(source: &str) -> &str {
         let at = start + found;
         let after = source[at + "#[cfg(test)]".len()..].trim_start();
         let opens_line = source[..at].rsplit('\n').next().is_some_and(|line| line.trim().is_empty());
-        if opens_line && (after.starts_with("mod ") || after.starts_with("#[")) {
+        let is_module = ["mod ", "pub mod ", "pub(crate) mod ", "#["].iter().any(|start| after.starts_with(start));
+        if opens_line && is_module {
             return &source[..at];
         }
         start = at + 1;
@@ -172,6 +173,7 @@ mod tests {
     #[test]
     fn unit_tests_are_cut_off() {
         assert_eq!(without_tests("fn a() {}\n#[cfg(test)]\nmod tests {}\n"), "fn a() {}\n");
+        assert_eq!(without_tests("fn a() {}\n#[cfg(test)]\npub(crate) mod tests {}\n"), "fn a() {}\n");
         let single_item = "#[cfg(test)]\nuse x;\nfn a() {}\n";
         assert_eq!(without_tests(single_item), single_item);
     }

@@ -1,0 +1,10 @@
+"""One module a comparison; each offers `comparison()`."""
+
+from . import pipeline, point_in_time, predict, start
+
+COMPARISONS = {
+    "start": start.comparison,
+    "predict": predict.comparison,
+    "pipeline": pipeline.comparison,
+    "point_in_time": point_in_time.comparison,
+}

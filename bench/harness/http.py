@@ -1,0 +1,70 @@
+"""A client that costs little and the same for every server: one connection, bytes made beforehand, answers cut by their length."""
+
+from __future__ import annotations
+
+import json
+import socket
+import time
+
+
+class Connection:
+    def __init__(self, port: int):
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=30)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.port = port
+
+    def request(self, method: str, path: str, body: object = None, token: str | None = None) -> bytes:
+        payload = b"" if body is None else json.dumps(body, separators=(",", ":")).encode()
+        head = f"{method} {path} HTTP/1.1\r\nHost: 127.0.0.1:{self.port}\r\nContent-Type: application/json\r\n"
+        if token:
+            head += f"Authorization: Bearer {token}\r\n"
+        return f"{head}Content-Length: {len(payload)}\r\n\r\n".encode() + payload
+
+    def exchange(self, request: bytes) -> tuple[int, bytes]:
+        """Sends a request and returns the status and the body."""
+        self.socket.sendall(request)
+        answer = self.socket.recv(65536)
+        while b"\r\n\r\n" not in answer:
+            answer += self.more()
+        head, body = answer.split(b"\r\n\r\n", 1)
+        length = body_length(head)
+        while len(body) < length:
+            body += self.more()
+        return int(head[9:12]), body
+
+    def more(self) -> bytes:
+        data = self.socket.recv(65536)
+        if not data:
+            raise RuntimeError("the server closed the connection")
+        return data
+
+    def close(self) -> None:
+        self.socket.close()
+
+
+def body_length(head: bytes) -> int:
+    for line in head.split(b"\r\n")[1:]:
+        name, _, value = line.partition(b":")
+        if name.strip().lower() == b"content-length":
+            return int(value)
+    raise RuntimeError("the answer has no Content-Length")
+
+
+def latencies_ms(connection: Connection, requests: list[bytes], count: int, warm_up: int = 200) -> list[float]:
+    """The time of each of `count` exchanges, one after the other, after some that do not count."""
+    taken = []
+    for number in range(warm_up + count):
+        request = requests[number % len(requests)]
+        begin = time.perf_counter_ns()
+        status, body = connection.exchange(request)
+        elapsed = (time.perf_counter_ns() - begin) / 1e6
+        if status != 200:
+            raise RuntimeError(f"answer {status}: {body[:200].decode(errors='replace')}")
+        if number >= warm_up:
+            taken.append(elapsed)
+    return taken
+
+
+def percentile(values: list[float], share: float) -> float:
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
