@@ -3,7 +3,30 @@
 //! A [`SourceDefinition`] says where files are and what their rows must keep. [`ingest`] takes each file exactly once, through any
 //! crash: rows that keep the contract become a version of the table `data/<source>`, the others go to `quarantine/<source>`
 //! with the reason, and the ledger records what was read and what became of it.
-#![cfg_attr(test, allow(clippy::unwrap_used))]
+//!
+//! ```
+//! let yaml = "
+//! source: orders
+//! files: data/orders/*.csv
+//! format: csv
+//! columns:
+//!   id: {type: int64, required: true}
+//!   amount: {type: float64, min: 0}
+//! derive:
+//!   cents: \"CAST(amount * 100 AS BIGINT)\"
+//! key: [id]
+//! contract: {max_quarantined: 0.01}
+//! ";
+//! let orders: lw_data::SourceDefinition = serde_saphyr::from_str(yaml)?;
+//! assert!(orders.check().is_empty());
+//! assert_eq!(orders.table_schema()?.fields().len(), 3);
+//!
+//! let misspelt: lw_data::SourceDefinition = serde_saphyr::from_str(&yaml.replace("key: [id]", "key: [idd]"))?;
+//! let problem = &misspelt.check()[0];
+//! assert_eq!((problem.path.as_str(), problem.error.hint_text()), ("key[0]", Some("did you mean `id`?")));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+#![cfg_attr(test, expect(clippy::unwrap_used, reason = "a test stops at what it did not expect"))]
 
 mod contract;
 mod conversion;

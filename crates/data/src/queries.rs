@@ -172,11 +172,15 @@ pub(crate) async fn known_files(store: &Store, source: &Name) -> Result<KnownFil
     rows.iter().map(file).collect()
 }
 
+/// Notes what is about to be written, unless another process has noted something for the source.
 pub(crate) async fn put_intent(ctx: &Ctx, store: &Store, plan: &BatchPlan) -> Result<()> {
-    let (source, sequence, text) = (plan.source.clone(), plan.sequence, canonical_json(plan));
-    let sql = "INSERT INTO ingest_intent (source, sequence, plan) VALUES ($1, $2, $3) \
-               ON CONFLICT (source) DO UPDATE SET sequence = excluded.sequence, plan = excluded.plan";
-    store.write(ctx, move |tx| tx.execute(sql, &[(&source).into(), sequence.into(), text.into()]).map(drop)).await
+    let (source, ingest_id, text) = (plan.source.clone(), plan.ingest_id.clone(), canonical_json(plan));
+    let sql = "INSERT INTO ingest_intent (source, ingest_id, plan) VALUES ($1, $2, $3) ON CONFLICT (source) DO NOTHING";
+    let put = move |tx: &mut Tx<'_>| match tx.execute(sql, &[(&source).into(), ingest_id.into(), text.into()])? {
+        0 => Err(conflict(&source)),
+        _ => Ok(()),
+    };
+    store.write(ctx, put).await
 }
 
 pub(crate) async fn intent(store: &Store, source: &Name) -> Result<Option<BatchPlan>> {
@@ -186,13 +190,23 @@ pub(crate) async fn intent(store: &Store, source: &Name) -> Result<Option<BatchP
     row.map(|row| row.json("plan")).transpose()
 }
 
-pub(crate) async fn drop_intent(ctx: &Ctx, store: &Store, source: &Name) -> Result<()> {
-    let source = source.clone();
-    store.write(ctx, move |tx| delete_intent(tx, &source)).await
+pub(crate) async fn drop_intent(ctx: &Ctx, store: &Store, plan: &BatchPlan) -> Result<()> {
+    let (source, ingest_id) = (plan.source.clone(), plan.ingest_id.clone());
+    store.write(ctx, move |tx| delete_intent(tx, &source, &ingest_id)).await
 }
 
-fn delete_intent(tx: &mut Tx<'_>, source: &Name) -> Result<()> {
-    tx.execute("DELETE FROM ingest_intent WHERE source = $1", &[source.into()]).map(drop)
+fn delete_intent(tx: &mut Tx<'_>, source: &Name, ingest_id: &str) -> Result<()> {
+    let sql = "DELETE FROM ingest_intent WHERE source = $1 AND ingest_id = $2";
+    match tx.execute(sql, &[source.into(), ingest_id.into()])? {
+        0 => Err(conflict(source)),
+        _ => Ok(()),
+    }
+}
+
+pub(crate) fn conflict(source: &Name) -> Error {
+    INGEST_CONFLICT
+        .error(format!("another process is ingesting source `{source}`"))
+        .hint("run the ingestion again when it is done; let one pipeline ingest a source")
 }
 
 /// Records a version that is in the table: the version, its files, the ledger entry, and a message for whoever waits for new data.
@@ -201,9 +215,7 @@ pub(crate) async fn record(ctx: &Ctx, store: &Store, plan: BatchPlan, version: u
         let newest = newest_version(tx, &plan.source)?;
         let last_sequence = newest.as_ref().map_or(0, |newest| newest.sequence);
         if last_sequence + 1 != plan.sequence {
-            return Err(INGEST_CONFLICT
-                .error(format!("batch {} of source `{}` was to follow {last_sequence}", plan.sequence, plan.source))
-                .hint("another process ingested the same source meanwhile; run the ingestion again"));
+            return Err(conflict(&plan.source));
         }
         let committed = TableVersion {
             table: plan.source.clone(),
@@ -225,7 +237,7 @@ pub(crate) async fn record(ctx: &Ctx, store: &Store, plan: BatchPlan, version: u
         let draft =
             committed.files.iter().fold(draft(&plan, &committed), |draft, file| draft.change(file_change(&committed, file)));
         tx.record(draft)?;
-        delete_intent(tx, &plan.source)?;
+        delete_intent(tx, &plan.source, &plan.ingest_id)?;
         let subject = committed.subject().to_string();
         tx.outbox(TABLE_COMMITTED, &subject, &json!({"table": committed.table, "version": version, "sequence": plan.sequence}))?;
         Ok(committed)

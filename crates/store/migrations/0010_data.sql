@@ -51,6 +51,6 @@ CREATE TABLE source_file (
 -- A batch that is about to be written: what a crash between the table and its record leaves to be finished.
 CREATE TABLE ingest_intent (
     source TEXT PRIMARY KEY,
-    sequence BIGINT NOT NULL,
+    ingest_id TEXT NOT NULL,
     plan TEXT NOT NULL
 );

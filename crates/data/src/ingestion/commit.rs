@@ -58,11 +58,17 @@ pub(super) async fn recover(ctx: &Ctx, services: &Services, source: &Name) -> Re
     let Some(plan) = queries::intent(&services.store, source).await? else {
         return Ok(None);
     };
+    let newest = queries::latest_version(&services.store, source).await?;
+    if newest.is_some_and(|newest| newest.sequence >= plan.sequence) {
+        // Another process recorded the batch under this number.
+        queries::drop_intent(ctx, &services.store, &plan).await?;
+        return Ok(None);
+    }
     let table = data_table(source);
     let in_table = services.engine.app_version(&table, source.as_str()).await?;
     if in_table.is_none_or(|in_table| in_table < app_version(&plan)) {
         tracing::info!(source = %source, sequence = plan.sequence, "Forgetting batch {} of `{source}`, which was never written", plan.sequence);
-        queries::drop_intent(ctx, &services.store, source).await?;
+        queries::drop_intent(ctx, &services.store, &plan).await?;
         return Ok(None);
     }
     tracing::info!(source = %source, sequence = plan.sequence, "Finishing batch {} of `{source}`, which a crash cut off", plan.sequence);
@@ -96,6 +102,10 @@ async fn quarantine(services: &Services, plan: &BatchPlan) -> Result<()> {
 }
 
 async fn record(ctx: &Ctx, services: &Services, plan: BatchPlan, written: Written) -> Result<TableVersion> {
+    // The table takes one batch under each number. Other rows than the plan's are those of another process.
+    if written.n_rows != plan.n_rows {
+        return Err(queries::conflict(&plan.source));
+    }
     let committed = queries::record(ctx, &services.store, plan, written.version, written.digest).await?;
     tracing::info!(
         table = %committed.table,

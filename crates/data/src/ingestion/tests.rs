@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use lw_core::{Actor, Ctx, RandomIds, SimulatedClock, Timestamp};
 use lw_engine::{Binding, Engine, EngineOptions};
-use lw_store::testing::TestDirectory;
+use lw_store::testing::{TestDirectory, both_urls};
 use lw_store::{Artifacts, MetadataUrl, Store};
 
 use super::batch::{Prepared, data_table, prepare, quarantine_table};
@@ -29,9 +29,9 @@ fn ctx() -> Ctx {
 }
 
 /// Services as a process that has just started sees them.
-fn services(workspace: &Path) -> Services {
+fn services(workspace: &Path, url: &MetadataUrl) -> Services {
     std::fs::create_dir_all(workspace.join("tables")).unwrap();
-    let store = Store::open(&MetadataUrl::sqlite(workspace.join("metadata.db"))).unwrap();
+    let store = Store::open(url).unwrap();
     let options = EngineOptions { tables_dir: workspace.join("tables"), memory_limit_bytes: 64 << 20, n_threads: 1 };
     let artifacts = Artifacts::open(&format!("file://{}", workspace.join("artifacts").display())).unwrap();
     Services::new(store, Engine::open(options).unwrap(), artifacts)
@@ -53,24 +53,24 @@ async fn count(services: &Services, table: &lw_engine::TableId) -> usize {
     rows.iter().map(|batch| batch.num_rows()).sum()
 }
 
-async fn check(n_steps: usize, has_recovered: bool) {
+async fn check(url: MetadataUrl, n_steps: usize, has_recovered: bool) {
     let directory = TestDirectory::make();
     let (ctx, definition) = (ctx(), serde_saphyr::from_str::<SourceDefinition>(SOURCE).unwrap());
     let orders = directory.path().join("orders");
     std::fs::create_dir_all(&orders).unwrap();
     // An earlier batch, so that sequence numbers and versions differ.
     std::fs::write(orders.join("1.csv"), "id,amount\n1,5\n2,6\n").unwrap();
-    ingest(&ctx, &services(directory.path()), &definition, directory.path()).await.unwrap();
+    ingest(&ctx, &services(directory.path(), &url), &definition, directory.path()).await.unwrap();
 
     std::fs::write(orders.join("2.csv"), "id,amount\n3,7\n2,8\n4,1000\n").unwrap();
     {
-        let before = services(directory.path());
+        let before = services(directory.path(), &url);
         let batch = prepared(&ctx, &before, &definition, directory.path()).await;
         carry_out(&ctx, &before, batch, &Step::ALL[..n_steps]).await.unwrap();
     }
     // Work goes on meanwhile: one more file has come when the process is up again.
     std::fs::write(orders.join("3.csv"), "id,amount\n5,9\n").unwrap();
-    let after = services(directory.path());
+    let after = services(directory.path(), &url);
     let report = ingest(&ctx, &after, &definition, directory.path()).await.unwrap();
 
     assert_eq!(report.has_recovered, has_recovered);
@@ -90,52 +90,81 @@ async fn check(n_steps: usize, has_recovered: bool) {
     assert_eq!((again.commits.len(), again.n_unchanged_files), (0, 3));
 }
 
-#[tokio::test]
-async fn a_crash_before_the_append_forgets_the_batch() {
-    check(0, false).await;
-    check(1, false).await;
+#[test]
+fn a_crash_before_the_append_forgets_the_batch() {
+    both_urls(|url| check(url, 0, false));
+    both_urls(|url| check(url, 1, false));
 }
 
-#[tokio::test]
-async fn a_crash_after_the_append_is_finished() {
-    check(2, true).await;
-    check(3, true).await;
+#[test]
+fn a_crash_after_the_append_is_finished() {
+    both_urls(|url| check(url, 2, true));
+    both_urls(|url| check(url, 3, true));
 }
 
-#[tokio::test]
-async fn a_commit_without_a_crash_is_not_repeated() {
-    check(4, false).await;
+#[test]
+fn a_commit_without_a_crash_is_not_repeated() {
+    both_urls(|url| check(url, 4, false));
 }
 
-#[tokio::test]
-async fn a_crash_before_the_first_version_ever_is_no_special_case() {
-    for n_steps in 1..=3 {
-        let directory = TestDirectory::make();
-        let (ctx, definition) = (ctx(), serde_saphyr::from_str::<SourceDefinition>(SOURCE).unwrap());
-        std::fs::create_dir_all(directory.path().join("orders")).unwrap();
-        std::fs::write(directory.path().join("orders/1.csv"), "id,amount\n1,5\n2,1000\n").unwrap();
-        {
-            let before = services(directory.path());
-            let batch = prepared(&ctx, &before, &definition, directory.path()).await;
-            carry_out(&ctx, &before, batch, &Step::ALL[..n_steps]).await.unwrap();
-        }
-        let after = services(directory.path());
-        let report = ingest(&ctx, &after, &definition, directory.path()).await.unwrap();
-        assert_eq!((report.n_rows(), report.n_quarantined()), (1, 1));
-        assert_eq!(count(&after, &data_table(&definition.name)).await, 1);
-        assert_eq!(count(&after, &quarantine_table(&definition.name)).await, 1);
+async fn check_first(url: MetadataUrl, n_steps: usize) {
+    let directory = TestDirectory::make();
+    let (ctx, definition) = (ctx(), serde_saphyr::from_str::<SourceDefinition>(SOURCE).unwrap());
+    std::fs::create_dir_all(directory.path().join("orders")).unwrap();
+    std::fs::write(directory.path().join("orders/1.csv"), "id,amount\n1,5\n2,1000\n").unwrap();
+    {
+        let before = services(directory.path(), &url);
+        let batch = prepared(&ctx, &before, &definition, directory.path()).await;
+        carry_out(&ctx, &before, batch, &Step::ALL[..n_steps]).await.unwrap();
     }
+    let after = services(directory.path(), &url);
+    let report = ingest(&ctx, &after, &definition, directory.path()).await.unwrap();
+    assert_eq!((report.n_rows(), report.n_quarantined()), (1, 1));
+    assert_eq!(count(&after, &data_table(&definition.name)).await, 1);
+    assert_eq!(count(&after, &quarantine_table(&definition.name)).await, 1);
 }
 
-#[tokio::test]
-async fn two_ingestions_at_once_take_turns() {
+#[test]
+fn a_crash_before_the_first_version_ever_is_no_special_case() {
+    (1..=3).for_each(|n_steps| both_urls(|url| check_first(url, n_steps)));
+}
+
+async fn check_turns(url: MetadataUrl) {
     let directory = TestDirectory::make();
     let (ctx, definition) = (ctx(), serde_saphyr::from_str::<SourceDefinition>(SOURCE).unwrap());
     std::fs::create_dir_all(directory.path().join("orders")).unwrap();
     std::fs::write(directory.path().join("orders/1.csv"), "id,amount\n1,5\n").unwrap();
-    let shared = services(directory.path());
+    let shared = services(directory.path(), &url);
     let run = || ingest(&ctx, &shared, &definition, directory.path());
     let (one, two) = tokio::join!(run(), run());
     assert_eq!(one.unwrap().commits.len() + two.unwrap().commits.len(), 1);
     assert_eq!(count(&shared, &data_table(&definition.name)).await, 1);
+}
+
+#[test]
+fn two_ingestions_at_once_take_turns() {
+    both_urls(check_turns);
+}
+
+async fn check_conflict(url: MetadataUrl) {
+    let directory = TestDirectory::make();
+    let (ctx, definition) = (ctx(), serde_saphyr::from_str::<SourceDefinition>(SOURCE).unwrap());
+    std::fs::create_dir_all(directory.path().join("orders")).unwrap();
+    std::fs::write(directory.path().join("orders/1.csv"), "id,amount\n1,5\n").unwrap();
+    let shared = services(directory.path(), &url);
+    // A second server, which knows nothing of the turns of the first, has prepared the same batch.
+    let late = prepared(&ctx, &shared, &definition, directory.path()).await;
+    ingest(&ctx, &shared, &definition, directory.path()).await.unwrap();
+    let error = carry_out(&ctx, &shared, late, &Step::ALL).await.unwrap_err();
+    assert!(error.is(crate::failures::INGEST_CONFLICT), "{error:?}");
+    assert_eq!(count(&shared, &data_table(&definition.name)).await, 1);
+    // The intent that the late one left is out of date: the next ingestion clears it away.
+    let report = ingest(&ctx, &shared, &definition, directory.path()).await.unwrap();
+    assert!(report.commits.is_empty());
+    assert!(shared.store.verify().await.unwrap().is_sound());
+}
+
+#[test]
+fn a_second_server_cannot_write_a_batch_again() {
+    both_urls(check_conflict);
 }

@@ -20,6 +20,8 @@ mod quantiles;
 mod top_values;
 
 use arrow::array::RecordBatch;
+use lw_core::{Digest, Error, Result};
+use lw_store::Artifacts;
 use serde::{Deserialize, Serialize};
 
 pub use column::{ColumnProfile, ColumnSummary, Histogram, QuantilePoint};
@@ -44,6 +46,17 @@ pub struct ProfileSummary {
 pub struct ProfileDocument {
     pub summary: ProfileSummary,
     pub state: Profile,
+}
+
+impl ProfileDocument {
+    /// The profile that a version of a table was stored with.
+    ///
+    /// # Errors
+    /// Those of the artifacts, when the document is gone or was changed.
+    pub async fn load(artifacts: &Artifacts, digest: &Digest) -> Result<Self> {
+        let bytes = artifacts.get(digest).await?;
+        serde_json::from_slice(&bytes).map_err(|error| Error::bug(format!("artifact {digest} is not a profile")).cause(error))
+    }
 }
 
 impl Profile {

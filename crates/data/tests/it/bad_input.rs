@@ -153,3 +153,17 @@ async fn files_without_rows_are_taken_too() {
         assert_eq!(project.ingest(&things).await.unwrap().commits.len(), 0);
     }
 }
+
+/// The kernel's own files say that they are empty, and yet have content: to a reader they grow while they are read.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_file_that_grows_while_it_is_read_is_refused() {
+    let (project, things) = (Project::new(), definition("csv"));
+    std::fs::create_dir_all(project.path().join("in")).unwrap();
+    std::os::unix::fs::symlink("/proc/self/status", project.path().join("in/1.csv")).unwrap();
+    let error = project.ingest(&things).await.unwrap_err();
+    let want = "in/1.csv: the file changed while it was read";
+    assert_eq!((error.code(), error.to_string().as_str()), ("source-file-unstable", want));
+    assert!(error.kind().is_transient());
+    project.check_untouched(&things, 0).await;
+}

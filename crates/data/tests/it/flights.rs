@@ -24,7 +24,7 @@ fn golden() -> Value {
 
 async fn profile(project: &Project, name: &str) -> ProfileDocument {
     let version = queries::latest_version(&project.services.store, &Name::parse(name).unwrap()).await.unwrap().unwrap();
-    serde_json::from_slice(&project.services.artifacts.get(&version.profile).await.unwrap()).unwrap()
+    ProfileDocument::load(&project.services.artifacts, &version.profile).await.unwrap()
 }
 
 /// Exact figures must be equal; estimates lie within what the profile promises.
