@@ -6,6 +6,10 @@ use std::collections::VecDeque;
 const N_PAIRS: usize = 10;
 /// Part of the promised decrease that a step must bring.
 const ARMIJO: f64 = 1e-4;
+/// What rounding can do to a value, relatively. Near the minimum the decrease drowns in it, and the gradient is the better judge.
+const NOISE: f64 = 1e-14;
+/// A step is halved this often before the search gives up.
+const MAX_HALVINGS: usize = 40;
 
 pub(super) struct Minimum {
     pub point: Vec<f64>,
@@ -39,19 +43,15 @@ pub(super) fn minimise(start: Vec<f64>, limits: Limits, mut function: impl FnMut
             slope = dot(&direction, &gradient);
         }
         let mut step = if pairs.is_empty() { 1.0 / largest(&gradient).max(1.0) } else { 1.0 };
-        let found = loop {
+        let found = (0..MAX_HALVINGS).find_map(|_| {
             for i in 0..n {
                 next[i] = point[i] + step * direction[i];
             }
             let next_value = function(&next, &mut next_gradient);
-            if next_value <= value + ARMIJO * step * slope {
-                break Some(next_value);
-            }
+            let is_enough = next_value <= value + ARMIJO * step * slope + NOISE * value.abs();
             step *= 0.5;
-            if step < 1e-20 {
-                break None;
-            }
-        };
+            is_enough.then_some(next_value)
+        });
         let Some(next_value) = found else {
             break;
         };
