@@ -24,7 +24,7 @@ install_packages() {
     local packages=()
     has cc && has c++ || packages+=(build-essential)
     has clang || packages+=(clang)
-    has_file '/usr/lib/llvm-*/lib/libclang*.so*' || has_file '/usr/lib/*/libclang*.so*' || packages+=(libclang-dev)
+    has_file '/usr/lib/llvm-*/lib/libclang.so*' || has_file '/usr/lib/llvm-*/lib/libclang-[0-9]*.so*' || packages+=(libclang-dev)
     has pkg-config || packages+=(pkg-config)
     has git || packages+=(git)
     has_file '/usr/lib/postgresql/*/bin/initdb' || has initdb || packages+=(postgresql)

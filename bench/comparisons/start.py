@@ -49,7 +49,7 @@ class Platform:
 
 class Loopwright(Platform):
     def __init__(self) -> None:
-        super().__init__("Loopwright", "/healthz")
+        super().__init__("Loopwright", "/health")
 
     def prepare(self) -> str:
         paths.ours("loopwright")

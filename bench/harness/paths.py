@@ -24,7 +24,7 @@ def ours(name: str) -> Path:
     profile = os.environ.get("LOOPWRIGHT_BENCH_PROFILE", "release")
     path = target() / profile / name
     if not path.exists():
-        raise Missing(f"{path} is not built")
+        raise Missing(f"{name} is not built ({profile})")
     return path
 
 
