@@ -1,4 +1,4 @@
-//! Measures the point-in-time join and the expressions: `cargo run --release -p lw-engine --example pit_bench [ROWS]`.
+//! Measures the point-in-time join, small writes and queries, and the expressions: `cargo run --release -p lw-engine --example pit_bench [ROWS]`.
 //!
 //! The join has ROWS spine rows (1 million) against three views of 2, 5 and 3 times as many rows with four features each, over
 //! a tenth as many keys and half a year, with TTLs of 90, 7 and 30 days; once with event times only, once with known times.
@@ -8,7 +8,10 @@ use std::time::Instant;
 
 use arrow::array::RecordBatch;
 use lw_core::{Result, Span};
-use lw_engine::{Engine, EngineOptions, ExpressionSet, KeyPair, OutputColumn, PitView, PointInTime, batch_from_rows};
+use lw_engine::{
+    Binding, Engine, EngineOptions, ExpressionSet, KeyPair, OutputColumn, PitView, PointInTime, TableId, WriteMode, WriteOptions,
+    batch_from_rows,
+};
 
 /// Half a year of seconds.
 const PERIOD_S: u64 = 15_552_000;
@@ -17,9 +20,11 @@ const PERIOD_S: u64 = 15_552_000;
 async fn main() -> Result<()> {
     let n_rows: usize = std::env::args().nth(1).and_then(|text| text.parse().ok()).unwrap_or(1_000_000);
     let n_threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let directory = std::env::temp_dir().join("loopwright-pit-bench");
-    let engine = Engine::open(EngineOptions { tables_dir: directory, memory_limit_bytes: 4 << 30, n_threads })?;
+    let directory = tempfile::tempdir().map_err(|error| lw_core::Error::bug(error.to_string()))?;
+    let tables_dir = directory.path().to_owned();
+    let engine = Engine::open(EngineOptions { tables_dir, memory_limit_bytes: 4 << 30, n_threads })?;
     measure_join(&engine, n_rows).await?;
+    measure_tables(&engine).await?;
     measure_expressions()
 }
 
@@ -70,6 +75,25 @@ async fn random_rows(engine: &Engine, n_rows: usize, seed: usize, time: &str) ->
         hash(3),
     );
     engine.query(&sql, vec![]).await?.collect().await
+}
+
+/// What a small write and a small query cost, log and planning included.
+async fn measure_tables(engine: &Engine) -> Result<()> {
+    const N_WRITES: u32 = 50;
+    let rows = random_rows(engine, 1_000, 1, "at").await?;
+    let table = TableId::parse("data/bench")?;
+    let started = Instant::now();
+    for _ in 0..N_WRITES {
+        engine.write(&table, rows[0].schema(), rows.clone(), WriteOptions::new(WriteMode::Append)).await?;
+    }
+    println!("append rows=1000 milliseconds={:.1}", started.elapsed().as_secs_f64() * 1e3 / f64::from(N_WRITES));
+    let started = Instant::now();
+    for _ in 0..N_WRITES {
+        let sql = "SELECT k, avg(f0) AS mean FROM bench WHERE f2 > 10 GROUP BY k";
+        engine.query(sql, vec![Binding::table(&table, Some(0))]).await?.collect().await?;
+    }
+    println!("query rows=1000 milliseconds={:.1}", started.elapsed().as_secs_f64() * 1e3 / f64::from(N_WRITES));
+    Ok(())
 }
 
 fn measure_expressions() -> Result<()> {

@@ -5,7 +5,26 @@
 //!
 //! SQL is a query and nothing else: no DDL, no `COPY`, no file functions, and no function whose answer depends on when it runs
 //! (`now()`, `random()`). A point in time always comes from a column.
-#![cfg_attr(test, allow(clippy::unwrap_used))]
+//!
+//! ```
+//! use lw_engine::{Binding, Engine, EngineOptions, TableId, WriteMode, WriteOptions, scalar_at};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let directory = tempfile::tempdir()?;
+//! # let tables_dir = directory.path().to_owned();
+//! let engine = Engine::open(EngineOptions { tables_dir, memory_limit_bytes: 64 << 20, n_threads: 1 })?;
+//! let rows = engine.query("SELECT 'AA' AS carrier, 12 AS arr_delay", vec![]).await?.collect().await?;
+//! let flights = TableId::parse("data/flights")?;
+//! let written = engine.write(&flights, rows[0].schema(), rows, WriteOptions::new(WriteMode::Append)).await?;
+//! assert_eq!((written.version, written.n_rows), (0, 1));
+//!
+//! let late = engine.query("SELECT count(*) AS n FROM flights WHERE arr_delay > 10", vec![Binding::table(&flights, Some(0))]);
+//! assert_eq!(scalar_at(late.await?.collect().await?[0].column(0), 0)?, 1_i64.into());
+//! # Ok(())
+//! # }
+//! ```
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may panic"))]
 
 mod binding;
 mod column_type;

@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 
 use arrow::array::{Array, ArrayRef};
+use arrow::buffer::NullBuffer;
 use arrow::datatypes::DataType;
-use arrow::row::{RowConverter, SortField};
+use arrow::row::{Row, RowConverter, SortField};
 use datafusion::error::Result;
 
 /// Numbers the distinct keys of the spine, in the order of their appearance. A view's key that no spine row asks for has no
@@ -26,9 +27,10 @@ impl Keys {
             return Ok(vec![Some(0); n_rows]);
         }
         let rows = self.converter.convert_columns(columns)?;
+        let nulls = nulls_of(columns);
         let mut numbers = Vec::with_capacity(rows.num_rows());
         for (row_index, row) in rows.iter().enumerate() {
-            if has_null(columns, row_index) {
+            if nulls.as_ref().is_some_and(|nulls| nulls.is_null(row_index)) {
                 numbers.push(None);
                 continue;
             }
@@ -52,15 +54,18 @@ impl Keys {
             return Ok(vec![Some(0); n_rows]);
         }
         let rows = self.converter.convert_columns(columns)?;
-        let number = |(row_index, row): (usize, arrow::row::Row<'_>)| {
-            if has_null(columns, row_index) { None } else { self.numbers.get(row.as_ref()).copied() }
+        let nulls = nulls_of(columns);
+        let number = |(row_index, row): (usize, Row<'_>)| {
+            let is_null = nulls.as_ref().is_some_and(|nulls| nulls.is_null(row_index));
+            if is_null { None } else { self.numbers.get(row.as_ref()).copied() }
         };
         Ok(rows.iter().enumerate().map(number).collect())
     }
 }
 
-fn has_null(columns: &[ArrayRef], row_index: usize) -> bool {
-    columns.iter().any(|column| column.is_null(row_index))
+/// Where any of the columns is NULL.
+fn nulls_of(columns: &[ArrayRef]) -> Option<NullBuffer> {
+    columns.iter().fold(None, |nulls, column| NullBuffer::union(nulls.as_ref(), column.logical_nulls().as_ref()))
 }
 
 fn too_many() -> datafusion::error::DataFusionError {

@@ -1,5 +1,5 @@
 //! The engine at its border: SQL and rows in, rows and errors out.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod expression;
 mod flights;

@@ -38,7 +38,13 @@ fn errors_say_what_is_wrong_where_and_what_to_do() {
     check_refused("SELECT averge(arr_delay) FROM flights", UNKNOWN_FUNCTION, "`averge`", "`avg`", Some((1, 8)));
     check_refused("SELECT 1\nFROM flights f g", BAD_SQL, "does not parse", "", Some((2, 16)));
     check_refused("", BAD_SQL, "empty", "SELECT", None);
-    check_refused("SELECT carrier - 1 FROM flights WHERE carrier AND 1", SQL_TYPE_MISMATCH, "types do not fit", "CAST", Some((1, 8)));
+    check_refused(
+        "SELECT carrier - 1 FROM flights WHERE carrier AND 1",
+        SQL_TYPE_MISMATCH,
+        "types do not fit",
+        "CAST",
+        Some((1, 8)),
+    );
     check_refused("SELECT carrier, arr_delay AS carrier FROM flights", BAD_SQL, "`carrier`", "AS", Some((1, 8)));
     check_refused("SELECT carrier FROM flights a, flights b", BAD_SQL, "several", "TABLE.carrier", Some((1, 8)));
 }
