@@ -157,10 +157,10 @@ impl Worker {
         tokio::pin!(housekeeping);
         loop {
             news.mark_unchanged();
-            if let Err(error) = self.spawn_claimed(ctx, &mut tasks).await {
+            let pause = self.spawn_due(ctx, &mut tasks).await.unwrap_or_else(|error| {
                 tracing::warn!("Cannot claim steps now, trying again: {error:?}");
-            }
-            let pause = self.pause(ctx).await;
+                POLL
+            });
             tokio::select! {
                 () = shutdown.cancelled() => break,
                 _ = news.changed() => {}
@@ -228,12 +228,20 @@ impl Worker {
         Ok(())
     }
 
-    /// Until when there is nothing to claim, as far as this process knows.
-    async fn pause(&self, ctx: &Ctx) -> Duration {
-        let now = ctx.now();
-        let next = self.pipelines.store.read(queries::next_available).await.ok().flatten();
-        let until = next.map(|next| (next - now).to_std().max(Duration::from_millis(1)));
-        until.map_or(POLL, |until| until.min(POLL))
+    /// Begins what is due, and says how long nothing more will be, as far as this process knows. Reads before it writes, so that an
+    /// idle worker costs the database nearly nothing.
+    async fn spawn_due(&self, ctx: &Ctx, tasks: &mut JoinSet<usize>) -> Result<Duration> {
+        let next = self.pipelines.store.read(queries::next_available).await?;
+        let Some(next) = next.filter(|_| tasks.len() < self.n_slots) else {
+            return Ok(POLL);
+        };
+        let until = next - ctx.now();
+        if until > Span::ZERO {
+            return Ok(until.to_std().min(POLL));
+        }
+        self.spawn_claimed(ctx, tasks).await?;
+        // With a free slot left there is nothing more to claim; without one, the next step to end makes room.
+        Ok(POLL)
     }
 
     /// Runs a step, and then whatever its report lets this slot claim. Returns the number of attempts.
