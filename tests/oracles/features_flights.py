@@ -4,7 +4,7 @@
 
 Two oracles. `totals`: DuckDB runs the SQL of every view and joins it to all 336,776 flights with its own ASOF JOIN; for each feature,
 how many flights have a value and what the values add up to. `samples`: for a few flights each feature is computed from its meaning, as
-an average over the raw flights that had landed an hour before the scheduled hour of departure; neither windows nor joins are used.
+an average over the raw flights that had landed an hour before the scheduled hour of departure, without window functions.
 """
 
 import json
@@ -32,20 +32,18 @@ FROM '{FLIGHTS}/data/weather.parquet';
 CREATE TABLE planes AS SELECT * FROM read_csv('{FLIGHTS}/data/planes.csv', nullstr = 'NA');
 """
 
-# Feature → (entity, hours of the window, what is averaged, hours of the ttl).
+# Feature → (entity, unit in which landings are added up, units in the window, what is averaged, units of the ttl).
+LATE = "(o.arr_delay > 15)::INT"
 WINDOWS = {
-    "carrier_delay_24h": (["carrier"], 24, "arr_delay", 24),
-    "carrier_late_24h": (["carrier"], 24, "(arr_delay > 15)::INT", 24),
-    "origin_delay_6h": (["origin"], 6, "arr_delay", 24),
-    "origin_late_6h": (["origin"], 6, "(arr_delay > 15)::INT", 24),
-    "origin_delay_24h": (["origin"], 24, "arr_delay", 24),
-    "origin_late_24h": (["origin"], 24, "(arr_delay > 15)::INT", 24),
-    "dest_delay_6h": (["dest"], 6, "arr_delay", 24),
-    "dest_late_6h": (["dest"], 6, "(arr_delay > 15)::INT", 24),
-    "dest_delay_24h": (["dest"], 24, "arr_delay", 24),
-    "dest_late_24h": (["dest"], 24, "(arr_delay > 15)::INT", 24),
-    "route_delay_7d": (["origin", "dest"], 168, "arr_delay", 168),
-    "route_late_7d": (["origin", "dest"], 168, "(arr_delay > 15)::INT", 168),
+    "carrier_delay_24h": (["carrier"], "hour", 24, "o.arr_delay", 24),
+    "carrier_late_24h": (["carrier"], "hour", 24, LATE, 24),
+    "origin_delay_6h": (["origin"], "hour", 6, "o.arr_delay", 24),
+    "origin_late_6h": (["origin"], "hour", 6, LATE, 24),
+    "origin_delay_24h": (["origin"], "hour", 24, "o.arr_delay", 24),
+    "origin_late_24h": (["origin"], "hour", 24, LATE, 24),
+    "dest_delay_24h": (["dest"], "hour", 24, "o.arr_delay", 24),
+    "route_delay_7d": (["origin", "dest"], "day", 7, "o.arr_delay", 7),
+    "route_late_7d": (["origin", "dest"], "day", 7, LATE, 7),
 }
 
 
@@ -71,17 +69,18 @@ def totals(connection):
 
 
 def from_meaning(connection, flight_id, feature):
-    entity, hours, value, ttl_hours = WINDOWS[feature]
+    """The average over what had landed in the last whole hours (or days), up to the end of the last one that saw a landing."""
+    entity, unit, n_units, value, n_ttl_units = WINDOWS[feature]
     same = " AND ".join(f"o.{column} = f.{column}" for column in entity)
     (mean,) = connection.execute(
         f"""
         WITH landed AS (
-            SELECT o.landed_at, {value.replace("arr_delay", "o.arr_delay")} AS value, f.predicted_at
+            SELECT o.landed_at, {value} AS value, f.predicted_at
             FROM flights o, flights f
-            WHERE f.flight_id = ? AND {same} AND o.landed_at <= f.predicted_at AND o.arr_delay IS NOT NULL),
-        newest AS (SELECT max(landed_at) AS newest FROM landed)
+            WHERE f.flight_id = ? AND {same} AND o.landed_at < date_trunc('{unit}', f.predicted_at) AND o.arr_delay IS NOT NULL),
+        newest AS (SELECT date_trunc('{unit}', max(landed_at)) + INTERVAL 1 {unit} AS window_end FROM landed)
         SELECT avg(value) FROM landed, newest
-        WHERE landed_at >= newest - INTERVAL {hours} HOUR AND newest >= predicted_at - INTERVAL {ttl_hours} HOUR
+        WHERE landed_at >= window_end - INTERVAL {n_units} {unit} AND window_end >= predicted_at - INTERVAL {n_ttl_units} {unit}
         """,
         [flight_id],
     ).fetchone()

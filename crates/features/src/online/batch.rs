@@ -1,6 +1,8 @@
 //! Rows on their way into an online store.
 
-use lw_core::Timestamp;
+use lw_core::{Result, Timestamp};
+
+use super::layout::RowHeader;
 
 /// What one commit writes.
 #[derive(Debug, Default)]
@@ -32,7 +34,7 @@ struct RowSpan {
 pub struct PutSummary {
     /// Rows that were given.
     pub n_given: u64,
-    /// Rows that replaced an older one or are the first of their entity.
+    /// Entities whose row is now another one: the first, or a newer one.
     pub n_written: u64,
 }
 
@@ -50,12 +52,25 @@ impl ViewPut {
         self.rows.push(RowSpan { start, row_start, end: self.bytes.len() });
     }
 
-    /// Each key with its row, in the order of the keys, so that a tree is written from left to right. Rows of equal keys keep
-    /// the order in which they came.
-    pub fn sorted(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
-        let mut rows: Vec<&RowSpan> = self.rows.iter().collect();
-        rows.sort_by_key(|span| &self.bytes[span.start..span.row_start]);
-        rows.into_iter().map(|span| (&self.bytes[span.start..span.row_start], &self.bytes[span.row_start..span.end]))
+    /// Each key once with its newest row, in the order of the keys, so that a tree is written from left to right. Of rows with
+    /// the same times the one that came last stands.
+    pub fn newest(&self) -> Result<Vec<(&[u8], RowHeader, &[u8])>> {
+        let mut spans: Vec<&RowSpan> = self.rows.iter().collect();
+        spans.sort_by_key(|span| &self.bytes[span.start..span.row_start]);
+        let mut newest: Vec<(&[u8], RowHeader, &[u8])> = Vec::new();
+        for span in spans {
+            let (key, row) = (&self.bytes[span.start..span.row_start], &self.bytes[span.row_start..span.end]);
+            let header = RowHeader::read(row)?;
+            match newest.last_mut() {
+                Some(last) if last.0 == key => {
+                    if header >= last.1 {
+                        *last = (key, header, row);
+                    }
+                }
+                _ => newest.push((key, header, row)),
+            }
+        }
+        Ok(newest)
     }
 
     pub fn len(&self) -> usize {

@@ -146,9 +146,9 @@ fn put_view<'a>(
     accepted: &mut Vec<(&'a [u8], &'a [u8])>,
 ) -> Result<StateChange> {
     let mut change = StateChange::default();
-    for (key, row) in view.sorted() {
+    for (key, header, row) in view.newest()? {
         let old = rows.get(key).map_err(failed)?.map(|guard| RowHeader::read(guard.value())).transpose()?;
-        if change.accepts(old, RowHeader::read(row)?) {
+        if change.accepts(old, header) {
             rows.insert(key, row).map_err(failed)?;
             accepted.push((key, row));
         }

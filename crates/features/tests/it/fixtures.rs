@@ -7,7 +7,9 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use lw_core::{Actor, Ctx, DataType, Name, RandomIds, Scalar, SimulatedClock, Span, Timestamp};
 use lw_engine::{Area, Engine, EngineOptions, TableId, WriteMode, WriteOptions, batch_from_rows, to_arrow};
-use lw_features::{FeatureDefinition, RegisteredView, Relation, Sources, TableVersion, ViewDefinition, check_view, register_view};
+use lw_features::{
+    FeatureDefinition, RegisteredView, Relation, Sources, TableVersion, ViewDefinition, check_view, register_view,
+};
 use lw_store::Store;
 
 pub fn name(text: &str) -> Name {
@@ -34,7 +36,9 @@ pub fn engine(directory: &Path) -> Engine {
 }
 
 pub fn schema(columns: &[(&str, DataType)]) -> SchemaRef {
-    Arc::new(Schema::new(columns.iter().map(|(name, data_type)| Field::new(*name, to_arrow(*data_type), true)).collect::<Vec<_>>()))
+    Arc::new(Schema::new(
+        columns.iter().map(|(name, data_type)| Field::new(*name, to_arrow(*data_type), true)).collect::<Vec<_>>(),
+    ))
 }
 
 pub fn flight_schema() -> SchemaRef {

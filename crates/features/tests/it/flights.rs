@@ -10,9 +10,7 @@ use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::compute::{cast, concat_batches, sum};
 use arrow::datatypes::{DataType, Float64Type, SchemaRef, TimestampMicrosecondType};
 use lw_core::{Scalar, Timestamp};
-use lw_engine::{
-    Area, Binding, Bound, Engine, KeyPair, OutputColumn, PitView, PointInTime, TableId, WriteMode, WriteOptions,
-};
+use lw_engine::{Area, Binding, Bound, Engine, KeyPair, OutputColumn, PitView, PointInTime, TableId, WriteMode, WriteOptions};
 use lw_features::{
     AvailableRange, EmbeddedStore, Lookup, MaterializationFeed, OnlineStore, OnlineView, RegisteredView, Sources, TableVersion,
     ViewDefinition, check_view, view_rows,
@@ -66,12 +64,8 @@ async fn ingest(engine: &Engine, table: &str, sql: &str, files: Bound) -> (Table
 async fn tables(engine: &Engine) -> (Sources, Vec<(String, SchemaRef)>) {
     let data = example().join("data");
     let months = (1..=12).map(|month| data.join(format!("flights/2013-{month:02}.parquet"))).collect();
-    let csv = Bound::Csv {
-        paths: vec![data.join("planes.csv")],
-        schema: None,
-        null_values: vec!["NA".to_owned()],
-        delimiter: b',',
-    };
+    let csv =
+        Bound::Csv { paths: vec![data.join("planes.csv")], schema: None, null_values: vec!["NA".to_owned()], delimiter: b',' };
     let mut sources = Sources::default();
     let mut schemas = Vec::new();
     for (table, sql, files) in [
@@ -182,9 +176,7 @@ async fn check_online(engine: &Engine, sources: &Sources, views: &[RegisteredVie
         spent += started.elapsed();
         for view in views {
             let online_view = OnlineView::new(online.clone(), view);
-            let part = |entity: &String| {
-                lw_engine::scalar_at(joined.column_by_name(entity).unwrap(), row).unwrap()
-            };
+            let part = |entity: &String| lw_engine::scalar_at(joined.column_by_name(entity).unwrap(), row).unwrap();
             let key: Vec<Scalar> = view.definition.entity.iter().map(part).collect();
             let mut out = vec![Scalar::Null; view.features.len()];
             online_view.lookup(&key, at, &mut out).unwrap();

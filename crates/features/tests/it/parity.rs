@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use lw_core::{DataType, Scalar, Span};
-use lw_engine::{Area, Engine, KeyPair, OutputColumn, PitView, PointInTime, TableId, WriteMode, WriteOptions, batch_from_rows, scalar_at};
+use lw_engine::{
+    Area, Engine, KeyPair, OutputColumn, PitView, PointInTime, TableId, WriteMode, WriteOptions, batch_from_rows, scalar_at,
+};
 use lw_features::{
-    AvailableRange, FeatureDefinition, MaterializationFeed, MemoryStore, OnlineStore, OnlineView, RegisteredView, Sources, TableVersion,
-    ViewDefinition, check_view, view_rows,
+    AvailableRange, FeatureDefinition, MaterializationFeed, MemoryStore, OnlineStore, OnlineView, RegisteredView, Sources,
+    TableVersion, ViewDefinition, check_view, view_rows,
 };
 use lw_store::testing::TestDirectory;
 use proptest::prelude::*;
@@ -41,11 +43,11 @@ fn view(ttl: Option<u8>, is_bitemporal: bool) -> RegisteredView {
 
 async fn write(engine: &Engine, readings: &[Reading]) -> Sources {
     let time = |hours: Option<u8>| Scalar::from(hours.map(|hours| hour(hours.into())));
-    let row = |(sensor, event, known, value): &Reading| vec![Scalar::from(*sensor), time(*event), time(*known), Scalar::from(*value)];
+    let row =
+        |(sensor, event, known, value): &Reading| vec![Scalar::from(*sensor), time(*event), time(*known), Scalar::from(*value)];
     let rows = batch_from_rows(&reading_schema(), &readings.iter().map(row).collect::<Vec<_>>()).unwrap();
     let table = TableId::new(Area::Data, name("reading"));
-    let written =
-        engine.write(&table, reading_schema(), vec![rows], WriteOptions::new(WriteMode::Append)).await.unwrap();
+    let written = engine.write(&table, reading_schema(), vec![rows], WriteOptions::new(WriteMode::Append)).await.unwrap();
     let version = TableVersion { table, version: written.version, digest: written.digest };
     Sources { tables: vec![version], views: Vec::new() }
 }

@@ -20,10 +20,11 @@ fn a_view_gets_a_new_version_only_when_its_definition_changes() {
         assert_eq!(find_view(&store, &name("carrier_delays"), Some(1)).await.unwrap(), first);
         assert_eq!(newest_views(&store).await.unwrap(), [second]);
 
-        let entries = store.entries(EntryFilter::default()).await.unwrap();
+        let entries = store.entries(EntryFilter::all()).await.unwrap();
         let mut actions: Vec<String> = entries.iter().map(|entry| format!("{} {}", entry.action, entry.subject)).collect();
         actions.sort();
-        let wanted = ["feature_view.register feature_view/carrier_delays@1", "feature_view.register feature_view/carrier_delays@2"];
+        let wanted =
+            ["feature_view.register feature_view/carrier_delays@1", "feature_view.register feature_view/carrier_delays@2"];
         assert_eq!(actions, wanted);
         assert!(entries.iter().all(|entry| entry.inputs[0].subject.to_string() == "table/data/flights"));
         assert!(store.verify().await.unwrap().is_sound());

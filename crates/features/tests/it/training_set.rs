@@ -10,7 +10,9 @@ use lw_features::{
 use lw_store::testing::{self, TestDirectory};
 use lw_store::{Artifacts, EntryFilter, Store};
 
-use crate::fixtures::{FLIGHTS, carrier_delays, ctx, engine, hour, name, register, relation, sources, unregistered, write_flights};
+use crate::fixtures::{
+    FLIGHTS, carrier_delays, ctx, engine, hour, name, register, relation, sources, unregistered, write_flights,
+};
 
 fn services(store: Store, directory: &TestDirectory) -> Services {
     let artifacts = Artifacts::open(&format!("file://{}", directory.path().join("artifacts").display())).unwrap();
@@ -45,7 +47,8 @@ async fn read(engine: &Engine, set: &TrainingSet) -> Vec<Vec<Scalar>> {
     let sql = "SELECT example_id, predicted_at, label, carrier_delay, label_text FROM t ORDER BY predicted_at, example_id";
     let table = lw_engine::Bound::Table { table: set.table.clone(), version: Some(set.table_version) };
     let batches = engine.query(sql, vec![Binding::new("t", table)]).await.unwrap().collect().await.unwrap();
-    let row = |batch: &arrow::array::RecordBatch, row| batch.columns().iter().map(|column| scalar_at(column, row).unwrap()).collect();
+    let row =
+        |batch: &arrow::array::RecordBatch, row| batch.columns().iter().map(|column| scalar_at(column, row).unwrap()).collect();
     batches.iter().flat_map(|batch| (0..batch.num_rows()).map(move |index| row(batch, index))).collect()
 }
 
@@ -73,11 +76,15 @@ fn a_training_set_holds_what_was_known_and_can_be_made_again() {
         ];
         assert_eq!(read(&services.engine, &set).await, wanted);
 
-        assert_eq!(build_training_set(&ctx(), &services, &recipe).await.unwrap(), set, "the same recipe is the same training set");
+        assert_eq!(
+            build_training_set(&ctx(), &services, &recipe).await.unwrap(),
+            set,
+            "the same recipe is the same training set"
+        );
         assert_eq!(load_recipe(&services.artifacts, &set).await.unwrap(), recipe);
         assert_eq!(compute_training_set(&services.engine, &recipe).await.unwrap().content, set.content);
 
-        let entries = store.entries(EntryFilter::default()).await.unwrap();
+        let entries = store.entries(EntryFilter::all()).await.unwrap();
         let entry = entries.iter().find(|entry| entry.action == "training_set.build").unwrap();
         let inputs: Vec<String> = entry.inputs.iter().map(|input| input.subject.to_string()).collect();
         assert_eq!(inputs, ["table/data/flights@0", "feature_view/carrier_delays@1"]);
@@ -143,7 +150,10 @@ async fn a_recipe_that_contradicts_itself_is_refused() {
         (&|r| r.window.to = r.window.from, "is empty"),
         (&|r| r.expressions.push(("carrier".to_owned(), "1".to_owned())), "two columns are called `carrier`"),
         (&|r| r.request.clear(), "view `carrier_delays` needs its entity `carrier`"),
-        (&|r| r.request = [("carrier".to_owned(), DataType::Int64)].into(), "`carrier` is int64, but the column of `flights` is string"),
+        (
+            &|r| r.request = [("carrier".to_owned(), DataType::Int64)].into(),
+            "`carrier` is int64, but the column of `flights` is string",
+        ),
         (&|r| r.examples.from = "flight".to_owned(), "no version of the table `flight`"),
     ];
     for (change, wanted) in cases {
