@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs every test: Rust on SQLite and PostgreSQL, the examples of the documentation, and the whole product from Python.
+# Runs every test: Rust on SQLite and PostgreSQL, on files and S3, the examples of the documentation, and the whole product from Python.
 # Goes on after a failure and ends with one line of totals; exits with 1 if anything failed.
 #
 #   scripts/test.sh                  everything
@@ -11,6 +11,7 @@ cd "$(dirname "$0")/.."
 logs=$(mktemp -d)
 finish() {
     scripts/postgres-test.sh stop >/dev/null 2>&1
+    scripts/s3-test.sh stop >/dev/null 2>&1
     rm -rf "$logs"
 }
 trap finish EXIT
@@ -40,10 +41,14 @@ count() { # count WORD FILE...: the sum of "N WORD" over the closing lines
     summaries "$@" | grep -oE "[0-9]+ ($word)" | awk '{ sum += $1 } END { print sum + 0 }'
 }
 
-PGPORT=$(python3 -c "import socket; s = socket.socket(); s.bind(('127.0.0.1', 0)); print(s.getsockname()[1])")
-export PGPORT # one of its own, so that two runs of the tests do not meet
-postgres=$(scripts/postgres-test.sh start) || { echo "the test database did not start" >&2; exit 1; }
-export LOOPWRIGHT_TEST_POSTGRES=$postgres
+# Ports of their own, so that two runs of the tests do not meet.
+free_port() { python3 -c "import socket; s = socket.socket(); s.bind(('127.0.0.1', 0)); print(s.getsockname()[1])"; }
+PGPORT=$(free_port) S3PORT=$(free_port)
+export PGPORT S3PORT
+LOOPWRIGHT_TEST_POSTGRES=$(scripts/postgres-test.sh start) || { echo "the test database did not start" >&2; exit 1; }
+export LOOPWRIGHT_TEST_POSTGRES
+s3=$(scripts/s3-test.sh start) || { echo "the test's object store did not start" >&2; exit 1; }
+eval "$s3"
 
 if cargo nextest --version >/dev/null 2>&1; then
     run rust cargo nextest run "${scope[@]}" --no-fail-fast --status-level fail --final-status-level fail
