@@ -37,6 +37,6 @@ pub use request::{Key, MAX_ROWS, MAX_TEXT_BYTES, RequestSchema};
 pub use rollout::{RolloutDefinition, RolloutFacts, RolloutVerdict, Side, decide_rollout};
 pub use routing::{Canary, Role, Routing, Served};
 pub use rows::{ColumnBuilder, Rows, Value, bad_row_count, unknown_field};
-pub use runtime::{LIBRARY_VARIABLE, RuntimeChoice, onnxruntime_library};
+pub use runtime::{LIBRARY_VARIABLE, Runtime, RuntimeChoice, load as load_runtime, onnxruntime_library};
 pub use scorer::{Scored, Scorer};
 pub use serving::{Serving, ServingParts, load_scorer};

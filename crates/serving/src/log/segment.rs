@@ -81,7 +81,7 @@ pub fn repair(dir: &Path, number: u64) -> Result<()> {
     let path = path(dir, number);
     let bytes = read(&path)?;
     let whole = if bytes.starts_with(MAGIC) { MAGIC.len() + Frames::behind_magic(&bytes).whole_bytes() } else { 0 };
-    if whole == bytes.len() {
+    if whole > 0 && whole == bytes.len() {
         return Ok(());
     }
     tracing::warn!(segment = number, n_bytes = bytes.len() - whole, "Cut the torn tail of prediction log segment {number}");

@@ -102,7 +102,13 @@ async fn a_bundle_that_does_not_hold_together_is_refused() {
         "gives Int64",
     )
     .await;
-    refused(changed(|bundle| bundle.request[1].data_type = DataType::Float32), good_model(), "invalid-bundle", "gives").await;
+    refused(
+        changed(|bundle| bundle.features[0].columns[0].data_type = DataType::Int64),
+        good_model(),
+        "invalid-bundle",
+        "input `delay` is float64 in the model and int64",
+    )
+    .await;
 }
 
 #[tokio::test]

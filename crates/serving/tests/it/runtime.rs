@@ -3,10 +3,12 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray, Float64Array, StringArray};
+use arrow::array::{ArrayRef, AsArray, Float64Array, Int64Array, StringArray};
 use arrow::datatypes::Float64Type;
 use lw_core::{DataType, Digest, Timestamp};
+use lw_onnx::Element;
 use lw_serving::{Bundle, ModelInput, Output, RequestField, RuntimeChoice, Scorer, failures, onnxruntime_library};
+use serde_json::Value;
 
 fn golden(name: &str, extension: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("../onnx/tests/golden/{name}.{extension}"))
@@ -22,7 +24,7 @@ struct Golden {
 /// Reads a golden model. A matrix of k columns becomes the inputs `x0` … `xk`.
 fn read(name: &str, output: Output) -> Golden {
     let text = std::fs::read_to_string(golden(name, "json")).unwrap();
-    let record: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let record: Value = serde_json::from_str(&text).unwrap();
     let model = std::fs::read(golden(name, "onnx")).unwrap();
     let ports = lw_onnx::Model::decode(&model).unwrap().inputs();
     let mut fields = Vec::new();
@@ -32,10 +34,10 @@ fn read(name: &str, output: Output) -> Golden {
         let width = port.width.unwrap_or(1);
         for column in 0..width {
             let values = cells.iter().skip(column).step_by(width);
-            let is_text = port.element == Some(lw_onnx::Element::Text);
-            let (array, data_type): (ArrayRef, _) = match is_text {
-                true => (Arc::new(values.map(serde_json::Value::as_str).collect::<StringArray>()), DataType::String),
-                false => (Arc::new(values.map(serde_json::Value::as_f64).collect::<Float64Array>()), DataType::Float64),
+            let (array, data_type): (ArrayRef, _) = match port.element {
+                Some(Element::Text) => (Arc::new(values.map(Value::as_str).collect::<StringArray>()), DataType::String),
+                Some(Element::Int64) => (Arc::new(values.map(Value::as_i64).collect::<Int64Array>()), DataType::Int64),
+                _ => (Arc::new(values.map(Value::as_f64).collect::<Float64Array>()), DataType::Float64),
             };
             let name = if width == 1 { port.name.clone() } else { format!("{}{column}", port.name) };
             fields.push((name, data_type));
@@ -44,7 +46,7 @@ fn read(name: &str, output: Output) -> Golden {
     }
     let n_rows = columns[0].len();
     let key = record["outputs"].as_object().unwrap().keys().find(|key| !key.contains("label")).unwrap();
-    let values: Vec<f64> = record["outputs"][key].as_array().unwrap().iter().filter_map(serde_json::Value::as_f64).collect();
+    let values: Vec<f64> = record["outputs"][key].as_array().unwrap().iter().filter_map(Value::as_f64).collect();
     let width = values.len() / n_rows;
     let scores = values.iter().skip(width - 1).step_by(width).copied().collect();
     let bundle = Bundle {
@@ -121,9 +123,9 @@ fn operators_that_the_native_evaluator_lacks_go_to_onnx_runtime() {
         return;
     }
     let mut graph = lw_onnx::GraphBuilder::new("erf");
-    let x = graph.input("x", lw_onnx::Element::Float, 1);
+    let x = graph.input("x", Element::Float, 1);
     let erf = graph.operator("", "Erf", &[&x], Vec::new());
-    graph.output("value", &erf, lw_onnx::Element::Float, Some(1));
+    graph.output("value", &erf, Element::Float, Some(1));
     let model = graph.finish().unwrap().encode();
     let mut bundle = read("linear_regression", Output::Value).bundle;
     bundle.request = vec![RequestField { name: "x".to_owned(), data_type: DataType::Float64, required: true }];

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, Float64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
 use lw_core::{Actor, Ctx, DataType, Digest, Field, Name, SeededIds, SimulatedClock, Span, Timestamp};
 use lw_engine::{Engine, EngineOptions};
+use lw_features::online::{PutBatch, ViewPut};
 use lw_features::{
-    EmbeddedStore, FeatureDefinition, OnlineStore, OnlineView, PutBatch, RegisteredView, Relation, ViewDefinition, ViewPut,
-    register_view,
+    EmbeddedStore, FeatureDefinition, OnlineStore, OnlineView, RegisteredView, Relation, ViewDefinition, register_view,
 };
 use lw_onnx::{Element, GraphBuilder};
 use lw_serving::{
