@@ -26,7 +26,6 @@
 //! assert_eq!((problem.path.as_str(), problem.error.hint_text()), ("key[0]", Some("did you mean `id`?")));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
-#![cfg_attr(test, expect(clippy::unwrap_used, reason = "a test stops at what it did not expect"))]
 
 mod contract;
 mod conversion;
