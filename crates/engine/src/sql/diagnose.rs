@@ -107,8 +107,8 @@ fn schema(error: &SchemaError, sql: &str) -> Error {
         SchemaError::FieldNotFound { field, valid_fields } => unknown_column(field, valid_fields, sql),
         SchemaError::AmbiguousReference { field } => {
             let error = BAD_SQL
-                .error(format!("column `{}` is in several of the tables", field.name))
-                .hint(format!("write which one: `TABLE.{}`", field.name));
+                .error(format!("`{}` could mean several columns", field.name))
+                .hint(format!("write which one, `TABLE.{}`, or name one of them with AS", field.name));
             located(error, sql, &field.name)
         }
         SchemaError::DuplicateQualifiedField { name, .. } | SchemaError::DuplicateUnqualifiedField { name } => {

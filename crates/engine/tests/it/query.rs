@@ -46,7 +46,8 @@ fn errors_say_what_is_wrong_where_and_what_to_do() {
         Some((1, 8)),
     );
     check_refused("SELECT carrier, arr_delay AS carrier FROM flights", BAD_SQL, "`carrier`", "AS", Some((1, 8)));
-    check_refused("SELECT carrier FROM flights a, flights b", BAD_SQL, "several", "TABLE.carrier", Some((1, 8)));
+    check_refused("SELECT a.carrier, b.carrier FROM flights a, flights b", BAD_SQL, "two columns", "AS", Some((1, 10)));
+    check_refused("SELECT carrier FROM flights a, flights b", BAD_SQL, "several columns", "TABLE.carrier", Some((1, 8)));
 }
 
 #[test]
