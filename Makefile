@@ -19,6 +19,8 @@ test: setup ## Run every test, on SQLite and on PostgreSQL
 	@scripts/test.sh
 
 bench: release ## Compare with peers in one run; NAME=... picks one comparison
+	@cargo build --release -p lw-pipelines --example dag_bench
+	@cargo build --release -p lw-engine --example pit_bench
 	@python3 bench/run.py $(NAME)
 
 lint: setup ## Check format, spelling, clippy and the house's own rules
