@@ -29,6 +29,14 @@ struct RowSpan {
     end: usize,
 }
 
+/// The row of a batch that stands for its entity.
+#[derive(Debug, Clone, Copy)]
+pub struct NewestRow<'a> {
+    pub key: &'a [u8],
+    pub header: RowHeader,
+    pub row: &'a [u8],
+}
+
 /// What a commit changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct PutSummary {
@@ -54,20 +62,17 @@ impl ViewPut {
 
     /// Each key once with its newest row, in the order of the keys, so that a tree is written from left to right. Of rows with
     /// the same times the one that came last stands.
-    pub fn newest(&self) -> Result<Vec<(&[u8], RowHeader, &[u8])>> {
+    pub fn newest(&self) -> Result<Vec<NewestRow<'_>>> {
         let mut spans: Vec<&RowSpan> = self.rows.iter().collect();
         spans.sort_by_key(|span| &self.bytes[span.start..span.row_start]);
-        let mut newest: Vec<(&[u8], RowHeader, &[u8])> = Vec::new();
+        let mut newest: Vec<NewestRow<'_>> = Vec::new();
         for span in spans {
             let (key, row) = (&self.bytes[span.start..span.row_start], &self.bytes[span.row_start..span.end]);
-            let header = RowHeader::read(row)?;
-            match newest.last_mut() {
-                Some(last) if last.0 == key => {
-                    if header >= last.1 {
-                        *last = (key, header, row);
-                    }
-                }
-                _ => newest.push((key, header, row)),
+            let candidate = NewestRow { key, header: RowHeader::read(row)?, row };
+            match newest.last_mut().filter(|last| last.key == key) {
+                Some(last) if last.header > candidate.header => {}
+                Some(last) => *last = candidate,
+                None => newest.push(candidate),
             }
         }
         Ok(newest)

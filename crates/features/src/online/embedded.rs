@@ -10,7 +10,7 @@ use redb::{Database, DatabaseError, Durability, ReadableDatabase, ReadableTable,
 use super::cache::{Cached, RowCache};
 use super::layout::RowHeader;
 use super::memory::StateChange;
-use super::{OnlineStore, PutBatch, PutSummary, ViewPut, ViewState};
+use super::{NewestRow, OnlineStore, PutBatch, PutSummary, ViewPut, ViewState};
 use crate::failures::{ONLINE_STORE_FAILED, ONLINE_STORE_IN_USE};
 
 const ROWS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("rows");
@@ -146,7 +146,7 @@ fn put_view<'a>(
     accepted: &mut Vec<(&'a [u8], &'a [u8])>,
 ) -> Result<StateChange> {
     let mut change = StateChange::default();
-    for (key, header, row) in view.newest()? {
+    for NewestRow { key, header, row } in view.newest()? {
         let old = rows.get(key).map_err(failed)?.map(|guard| RowHeader::read(guard.value())).transpose()?;
         if change.accepts(old, header) {
             rows.insert(key, row).map_err(failed)?;

@@ -6,7 +6,7 @@ use lw_core::Result;
 use parking_lot::RwLock;
 
 use super::layout::RowHeader;
-use super::{OnlineStore, PutBatch, PutSummary, ViewState};
+use super::{NewestRow, OnlineStore, PutBatch, PutSummary, ViewState};
 
 /// Rows in memory alone. They are gone when the store is dropped.
 #[derive(Default)]
@@ -28,7 +28,7 @@ impl OnlineStore for MemoryStore {
         for (view, rows) in batch.views.iter().zip(newest) {
             let mut change = StateChange::default();
             summary.n_given += view.len() as u64;
-            for (key, header, row) in rows {
+            for NewestRow { key, header, row } in rows {
                 let old = content.rows.get(key).map(|old| RowHeader::read(old)).transpose()?;
                 if change.accepts(old, header) {
                     summary.n_written += 1;

@@ -12,7 +12,7 @@ mod layout;
 mod memory;
 mod view;
 
-pub use batch::{PutBatch, PutSummary, ViewPut};
+pub use batch::{NewestRow, PutBatch, PutSummary, ViewPut};
 pub use embedded::EmbeddedStore;
 pub use key::EntityKeys;
 pub use layout::{RowHeader, RowLayout};

@@ -1,5 +1,6 @@
 //! The behaviour of feature views, training sets and the online store, seen from outside.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![expect(clippy::print_stdout, reason = "the flights test tells how long its parts took")]
 
 mod fixtures;
 mod flights;

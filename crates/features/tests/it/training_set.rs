@@ -133,6 +133,8 @@ fn the_content_digest_depends_on_rows_and_not_on_files() {
     });
 }
 
+type Change<'a> = &'a dyn Fn(&mut TrainingSetRecipe);
+
 #[tokio::test]
 async fn a_recipe_that_contradicts_itself_is_refused() {
     let directory = TestDirectory::make();
@@ -140,12 +142,12 @@ async fn a_recipe_that_contradicts_itself_is_refused() {
     let flights = write_flights(&engine, &FLIGHTS).await;
     let view = JoinedView::new(&unregistered(carrier_delays(), relation(&carrier_delays())), BTreeMap::new());
     let sound = recipe(view, flights);
-    let refusal = async |change: &dyn Fn(&mut TrainingSetRecipe)| {
+    let refusal = async |change: Change<'_>| {
         let mut changed = sound.clone();
         change(&mut changed);
         compute_training_set(&engine, &changed).await.unwrap_err()
     };
-    let cases: [(&dyn Fn(&mut TrainingSetRecipe), &str); 6] = [
+    let cases: [(Change<'_>, &str); 6] = [
         (&|r| r.outputs.push("carier".to_owned()), "hint: did you mean `carrier`?"),
         (&|r| r.window.to = r.window.from, "is empty"),
         (&|r| r.expressions.push(("carrier".to_owned(), "1".to_owned())), "two columns are called `carrier`"),
