@@ -17,6 +17,7 @@
 
 mod alias;
 mod approval;
+mod decision;
 mod evaluation;
 mod facts;
 mod failures;
@@ -28,10 +29,11 @@ mod version;
 
 pub use alias::{Alias, AliasPointer};
 pub use approval::{Approval, ApprovalState, Verdict, standing};
+pub use decision::{GateOutcome, GateReport, GateVerdict, decide};
 pub use evaluation::{AttachedReport, GateDecision};
 pub use facts::{Facts, RivalFacts, RivalMetric, SegmentFacts};
 pub use failures::*;
-pub use gate::{GateDefinition, GateOutcome, GateReport, GateVerdict, Rival, decide};
+pub use gate::{GateDefinition, Rival};
 pub use model::Model;
 pub use promotion::{Promoted, Promotion, Readiness, promote_in, readiness_in, require_ready, roll_back_in};
 pub use version::{ModelVersion, NewVersion, Signature};

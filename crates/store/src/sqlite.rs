@@ -53,7 +53,7 @@ impl Connection for Sqlite {
     fn query(&mut self, sql: &str, parameters: &[Scalar]) -> Result<Vec<Row>> {
         let mut statement = self.connection.prepare_cached(sql).map_err(|error| explain_in(error, sql))?;
         bind(&mut statement, sql, parameters)?;
-        let columns: Arc<[String]> = statement.column_names().into_iter().map(str::to_owned).collect();
+        let columns: Arc<[String]> = statement.column_names().map(str::to_owned).collect();
         let mut rows = Vec::new();
         let mut cursor = statement.raw_query();
         while let Some(row) = cursor.next().map_err(|error| explain_in(error, sql))? {

@@ -72,6 +72,35 @@ impl<'c> Tx<'c> {
         self.execute_unchecked(sql, parameters)
     }
 
+    /// Inserts many rows with few statements, which spares a round trip a row. Returns how many were changed.
+    ///
+    /// `insert` ends with `VALUES`, `conflict` is what follows the values and may be empty. All rows have the same number of columns;
+    /// with `DO UPDATE` no two rows may have the same key.
+    ///
+    /// ```
+    /// # use lw_core::{Result, Scalar};
+    /// # fn example(tx: &mut lw_store::Tx<'_>, rows: &[Vec<Scalar>]) -> Result<u64> {
+    /// tx.insert_many("INSERT INTO run_tag (run, tag_key, tag_value) VALUES", rows, "ON CONFLICT (run, tag_key) DO NOTHING")
+    /// # }
+    /// ```
+    pub fn insert_many(&mut self, insert: &str, rows: &[Vec<Scalar>], conflict: &str) -> Result<u64> {
+        let (mut rest, mut n_changed) = (rows, 0);
+        while let Some(first) = rest.first() {
+            // Four sizes, so that four statements are prepared and not one for each number of rows.
+            let size = [128, 32, 8, 1].into_iter().find(|size| *size <= rest.len()).unwrap_or(1);
+            let (chunk, remaining) = rest.split_at(size);
+            let n_columns = first.len();
+            let tuple = |row: usize| {
+                let numbers = (row * n_columns + 1..=(row + 1) * n_columns).map(|number| format!("${number}"));
+                format!("({})", numbers.collect::<Vec<_>>().join(", "))
+            };
+            let tuples: Vec<String> = (0..size).map(tuple).collect();
+            n_changed += self.execute(&format!("{insert} {} {conflict}", tuples.join(", ")), &chunk.concat())?;
+            rest = remaining;
+        }
+        Ok(n_changed)
+    }
+
     pub(crate) fn execute_unchecked(&mut self, sql: &str, parameters: &[Scalar]) -> Result<u64> {
         check_texts(parameters)?;
         let n_rows = self.reader.connection.execute(sql, parameters);

@@ -119,43 +119,35 @@ impl Tracking {
 /// Logs a batch that is prepared, inside somebody's transaction.
 pub(crate) fn write(tx: &mut Tx<'_>, run: &RunId, batch: &Batch) -> Result<()> {
     let record = run::active(run::found(tx, run)?)?;
-    for (key, value) in &batch.params {
-        let is_new = queries::insert_param(tx, run, key, value)?;
-        if !is_new {
-            check_same_param(tx, run, key, value)?;
-        }
+    if !queries::insert_params(tx, run, &batch.params)? {
+        check_same_params(tx, run, &batch.params)?;
     }
+    queries::insert_points(tx, run, &batch.metrics)?;
     let mut latest: BTreeMap<&str, MetricPoint> = BTreeMap::new();
     for (key, point) in &batch.metrics {
-        queries::insert_point(tx, run, key, point)?;
         let newest = latest.entry(key).or_insert(*point);
         if point.is_after(newest) {
             *newest = *point;
         }
     }
-    for (key, point) in latest {
-        let is_latest = queries::latest_point(tx, run, key)?.is_none_or(|stored| point.is_after(&stored));
-        if is_latest {
-            queries::put_latest(tx, run, key, &point)?;
-        }
-    }
-    for (key, value) in &batch.tags {
-        queries::put_tag(tx, run, key, value)?;
-    }
+    queries::put_latest(tx, run, latest.into_iter())?;
+    // Of a tag that stands twice the last one counts.
+    let tags: BTreeMap<&str, &str> = batch.tags.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+    queries::put_tags(tx, run, tags.into_iter())?;
     match batch.tags.iter().rev().find(|(key, _)| key == NAME_TAG) {
         Some((_, name)) if *name != record.name => run::rename(tx, record, name),
         _ => Ok(()),
     }
 }
 
-fn check_same_param(tx: &mut Tx<'_>, run: &RunId, key: &str, value: &str) -> Result<()> {
-    let stored = queries::param(tx, run, key)?.unwrap_or_default();
-    if stored == value {
-        return Ok(());
-    }
+fn check_same_params(tx: &mut Tx<'_>, run: &RunId, params: &[(String, String)]) -> Result<()> {
+    let stored = queries::params_of(tx, std::slice::from_ref(run))?.remove(run).unwrap_or_default();
+    let changed = params.iter().find(|(key, value)| stored.get(key) != Some(value));
+    let Some((key, value)) = changed else { return Ok(()) };
     let shown = |text: &str| text.chars().take(80).collect::<String>();
+    let before = stored.get(key).map_or("", String::as_str);
     Err(PARAM_CHANGED
-        .error(format!("parameter `{key}` of run {run} has the value `{}` and cannot become `{}`", shown(&stored), shown(value)))
+        .error(format!("parameter `{key}` of run {run} has the value `{}` and cannot become `{}`", shown(before), shown(value)))
         .hint("parameters never change; start another run, or log a tag or a metric"))
 }
 

@@ -1,6 +1,6 @@
 //! The statements of tracking, one function each.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use lw_core::{Digest, Result, RunId, Scalar, Timestamp, canonical_json};
 use lw_store::{Reader, Row, Tx};
@@ -90,55 +90,61 @@ pub(crate) fn runs(
     reader.query(&sql, &parameters)?.iter().map(Run::of).collect()
 }
 
-/// Returns false if the parameter is there already, with whatever value.
-pub(crate) fn insert_param(tx: &mut Tx<'_>, run: &RunId, key: &str, value: &str) -> Result<bool> {
-    let n_rows = tx.execute(
-        "INSERT INTO run_param (run, param_key, param_value) VALUES ($1, $2, $3) ON CONFLICT (run, param_key) DO NOTHING",
-        &[run.into(), key.into(), value.into()],
+/// Inserts the parameters that are not there, and says whether all were new.
+pub(crate) fn insert_params(tx: &mut Tx<'_>, run: &RunId, params: &[(String, String)]) -> Result<bool> {
+    let rows: Vec<Vec<Scalar>> = params.iter().map(|(key, value)| vec![run.into(), key.into(), value.into()]).collect();
+    let n_new = tx.insert_many(
+        "INSERT INTO run_param (run, param_key, param_value) VALUES",
+        &rows,
+        "ON CONFLICT (run, param_key) DO NOTHING",
     )?;
-    Ok(n_rows == 1)
+    Ok(n_new == params.len() as u64)
 }
 
-pub(crate) fn param(reader: &mut Reader<'_>, run: &RunId, key: &str) -> Result<Option<String>> {
-    let row =
-        reader.query_opt("SELECT param_value FROM run_param WHERE run = $1 AND param_key = $2", &[run.into(), key.into()])?;
-    row.map(|row| row.text("param_value")).transpose()
+pub(crate) fn params_of(reader: &mut Reader<'_>, runs: &[RunId]) -> Result<ByRun<BTreeMap<String, String>>> {
+    let sql = "SELECT run, param_key AS key, param_value AS value FROM run_param WHERE run IN";
+    of_runs(reader, sql, runs, |params: &mut BTreeMap<_, _>, row| {
+        params.insert(row.text("key")?, row.text("value")?);
+        Ok(())
+    })
 }
 
-pub(crate) fn params(reader: &mut Reader<'_>, run: &RunId) -> Result<BTreeMap<String, String>> {
-    text_pairs(&reader.query("SELECT param_key AS key, param_value AS value FROM run_param WHERE run = $1", &[run.into()])?)
-}
-
-/// A point that is there already stays alone.
-pub(crate) fn insert_point(tx: &mut Tx<'_>, run: &RunId, key: &str, point: &MetricPoint) -> Result<()> {
-    let (value, is_nan) = stored(point);
-    tx.execute(
-        "INSERT INTO run_metric (run, metric_key, logged_at, step, metric_value, is_nan) VALUES ($1, $2, $3, $4, $5, $6) \
-         ON CONFLICT (run, metric_key, logged_at, step, metric_value, is_nan) DO NOTHING",
-        &[run.into(), key.into(), point.at.into(), point.step.into(), value.into(), is_nan.into()],
-    )?;
-    Ok(())
-}
-
-pub(crate) fn latest_point(reader: &mut Reader<'_>, run: &RunId, key: &str) -> Result<Option<MetricPoint>> {
-    let sql = "SELECT * FROM run_latest_metric WHERE run = $1 AND metric_key = $2";
-    reader.query_opt(sql, &[run.into(), key.into()])?.as_ref().map(point).transpose()
-}
-
-pub(crate) fn put_latest(tx: &mut Tx<'_>, run: &RunId, key: &str, point: &MetricPoint) -> Result<()> {
-    let (value, is_nan) = stored(point);
-    tx.execute(
-        "INSERT INTO run_latest_metric (run, metric_key, logged_at, step, metric_value, is_nan) VALUES ($1, $2, $3, $4, $5, $6) \
-         ON CONFLICT (run, metric_key) DO UPDATE SET logged_at = EXCLUDED.logged_at, step = EXCLUDED.step, \
-         metric_value = EXCLUDED.metric_value, is_nan = EXCLUDED.is_nan",
-        &[run.into(), key.into(), point.at.into(), point.step.into(), value.into(), is_nan.into()],
+/// Points that are there already stay alone.
+pub(crate) fn insert_points(tx: &mut Tx<'_>, run: &RunId, points: &[(String, MetricPoint)]) -> Result<()> {
+    let rows: Vec<Vec<Scalar>> = points.iter().map(|(key, point)| point_row(run, key, point)).collect();
+    tx.insert_many(
+        "INSERT INTO run_metric (run, metric_key, logged_at, step, metric_value, is_nan) VALUES",
+        &rows,
+        "ON CONFLICT (run, metric_key, logged_at, step, metric_value, is_nan) DO NOTHING",
     )?;
     Ok(())
 }
 
-pub(crate) fn latest_points(reader: &mut Reader<'_>, run: &RunId) -> Result<BTreeMap<String, MetricPoint>> {
-    let rows = reader.query("SELECT * FROM run_latest_metric WHERE run = $1", &[run.into()])?;
-    rows.iter().map(|row| Ok((row.text("metric_key")?, point(row)?))).collect()
+/// Makes points the latest of their metrics, unless a later one is there: by step, then time, then value, NaN below every number
+/// ([`MetricPoint::is_after`]). Each metric stands once.
+pub(crate) fn put_latest<'a>(tx: &mut Tx<'_>, run: &RunId, points: impl Iterator<Item = (&'a str, MetricPoint)>) -> Result<()> {
+    let rows: Vec<Vec<Scalar>> = points.map(|(key, point)| point_row(run, key, &point)).collect();
+    tx.insert_many(
+        "INSERT INTO run_latest_metric (run, metric_key, logged_at, step, metric_value, is_nan) VALUES",
+        &rows,
+        "ON CONFLICT (run, metric_key) DO UPDATE SET logged_at = EXCLUDED.logged_at, step = EXCLUDED.step, \
+         metric_value = EXCLUDED.metric_value, is_nan = EXCLUDED.is_nan \
+         WHERE (EXCLUDED.step, EXCLUDED.logged_at, 1 - EXCLUDED.is_nan, EXCLUDED.metric_value) > \
+         (run_latest_metric.step, run_latest_metric.logged_at, 1 - run_latest_metric.is_nan, run_latest_metric.metric_value)",
+    )?;
+    Ok(())
+}
+
+fn point_row(run: &RunId, key: &str, point: &MetricPoint) -> Vec<Scalar> {
+    let (value, is_nan) = stored(point);
+    vec![run.into(), key.into(), point.at.into(), point.step.into(), value.into(), is_nan.into()]
+}
+
+pub(crate) fn latest_points_of(reader: &mut Reader<'_>, runs: &[RunId]) -> Result<ByRun<BTreeMap<String, MetricPoint>>> {
+    of_runs(reader, "SELECT * FROM run_latest_metric WHERE run IN", runs, |points: &mut BTreeMap<_, _>, row| {
+        points.insert(row.text("metric_key")?, point(row)?);
+        Ok(())
+    })
 }
 
 /// By time, step and value.
@@ -192,11 +198,13 @@ fn point(row: &Row) -> Result<MetricPoint> {
     Ok(MetricPoint { value, at: row.time("logged_at")?, step: row.int("step")? })
 }
 
-pub(crate) fn put_tag(tx: &mut Tx<'_>, run: &RunId, key: &str, value: &str) -> Result<()> {
-    tx.execute(
-        "INSERT INTO run_tag (run, tag_key, tag_value) VALUES ($1, $2, $3) \
-         ON CONFLICT (run, tag_key) DO UPDATE SET tag_value = EXCLUDED.tag_value",
-        &[run.into(), key.into(), value.into()],
+/// Sets tags. Each key stands once.
+pub(crate) fn put_tags<'a>(tx: &mut Tx<'_>, run: &RunId, tags: impl Iterator<Item = (&'a str, &'a str)>) -> Result<()> {
+    let rows: Vec<Vec<Scalar>> = tags.map(|(key, value)| vec![run.into(), key.into(), value.into()]).collect();
+    tx.insert_many(
+        "INSERT INTO run_tag (run, tag_key, tag_value) VALUES",
+        &rows,
+        "ON CONFLICT (run, tag_key) DO UPDATE SET tag_value = EXCLUDED.tag_value",
     )?;
     Ok(())
 }
@@ -206,8 +214,12 @@ pub(crate) fn remove_tag(tx: &mut Tx<'_>, run: &RunId, key: &str) -> Result<()> 
     Ok(())
 }
 
-pub(crate) fn tags(reader: &mut Reader<'_>, run: &RunId) -> Result<BTreeMap<String, String>> {
-    text_pairs(&reader.query("SELECT tag_key AS key, tag_value AS value FROM run_tag WHERE run = $1", &[run.into()])?)
+pub(crate) fn tags_of(reader: &mut Reader<'_>, runs: &[RunId]) -> Result<ByRun<BTreeMap<String, String>>> {
+    let sql = "SELECT run, tag_key AS key, tag_value AS value FROM run_tag WHERE run IN";
+    of_runs(reader, sql, runs, |tags: &mut BTreeMap<_, _>, row| {
+        tags.insert(row.text("key")?, row.text("value")?);
+        Ok(())
+    })
 }
 
 pub(crate) fn put_dataset(tx: &mut Tx<'_>, run: &RunId, dataset: &DatasetInput) -> Result<()> {
@@ -228,10 +240,10 @@ pub(crate) fn put_dataset(tx: &mut Tx<'_>, run: &RunId, dataset: &DatasetInput) 
     Ok(())
 }
 
-pub(crate) fn datasets(reader: &mut Reader<'_>, run: &RunId) -> Result<Vec<DatasetInput>> {
-    let rows = reader.query("SELECT * FROM run_dataset WHERE run = $1", &[run.into()])?;
-    let dataset = |row: &Row| {
-        Ok(DatasetInput {
+/// By name, digest and context.
+pub(crate) fn datasets_of(reader: &mut Reader<'_>, runs: &[RunId]) -> Result<ByRun<Vec<DatasetInput>>> {
+    let mut datasets = of_runs(reader, "SELECT * FROM run_dataset WHERE run IN", runs, |datasets: &mut Vec<_>, row| {
+        datasets.push(DatasetInput {
             name: row.text("name")?,
             digest: row.text("digest")?,
             context: row.text("context")?,
@@ -239,10 +251,12 @@ pub(crate) fn datasets(reader: &mut Reader<'_>, run: &RunId) -> Result<Vec<Datas
             source: row.text("source")?,
             schema: row.opt_text("dataset_schema")?,
             profile: row.opt_text("profile")?,
-        })
-    };
-    let mut datasets = rows.iter().map(dataset).collect::<Result<Vec<_>>>()?;
-    datasets.sort_by(|a, b| (&a.name, &a.digest, &a.context).cmp(&(&b.name, &b.digest, &b.context)));
+        });
+        Ok(())
+    })?;
+    for datasets in datasets.values_mut() {
+        datasets.sort_by(|a, b| (&a.name, &a.digest, &a.context).cmp(&(&b.name, &b.digest, &b.context)));
+    }
     Ok(datasets)
 }
 
@@ -275,4 +289,29 @@ pub(crate) fn artifacts(reader: &mut Reader<'_>, run: &RunId, folder: &str) -> R
 
 fn text_pairs(rows: &[Row]) -> Result<BTreeMap<String, String>> {
     rows.iter().map(|row| Ok((row.text("key")?, row.text("value")?))).collect()
+}
+
+pub(crate) type ByRun<T> = HashMap<RunId, T>;
+
+/// The rows of many runs, gathered by run. `sql` ends where the list of runs follows.
+fn of_runs<T: Default>(
+    reader: &mut Reader<'_>,
+    sql: &str,
+    runs: &[RunId],
+    mut add: impl FnMut(&mut T, &Row) -> Result<()>,
+) -> Result<ByRun<T>> {
+    // Lists come in two lengths, so that two statements are prepared and not one for each number of runs.
+    let list_length = if runs.len() == 1 { 1 } else { 100 };
+    let placeholders: Vec<String> = (1..=list_length).map(|number| format!("${number}")).collect();
+    let sql = format!("{sql} ({})", placeholders.join(", "));
+    let mut gathered = HashMap::new();
+    for list in runs.chunks(list_length) {
+        let mut parameters: Vec<Scalar> = list.iter().map(Scalar::from).collect();
+        parameters.resize(list_length, Scalar::Null);
+        for row in reader.query(&sql, &parameters)? {
+            let run = RunId::parse(&row.text("run")?)?;
+            add(gathered.entry(run).or_default(), &row)?;
+        }
+    }
+    Ok(gathered)
 }

@@ -32,9 +32,10 @@ impl Tracking {
 }
 
 pub(crate) fn of(reader: &mut Reader<'_>, run: &RunId) -> Result<Seal> {
-    let params = Digest::of_json(&queries::params(reader, run)?);
-    let tags = Digest::of_json(&queries::tags(reader, run)?);
-    let datasets = Digest::of_json(&queries::datasets(reader, run)?);
+    let of_run = std::slice::from_ref(run);
+    let params = Digest::of_json(&queries::params_of(reader, of_run)?.remove(run).unwrap_or_default());
+    let tags = Digest::of_json(&queries::tags_of(reader, of_run)?.remove(run).unwrap_or_default());
+    let datasets = Digest::of_json(&queries::datasets_of(reader, of_run)?.remove(run).unwrap_or_default());
     let artifacts = Digest::of_json(&queries::artifacts(reader, run, "")?);
     let (metrics, n_points) = queries::digest_points(reader, run)?;
     Ok(Seal { params, metrics, n_points, tags, datasets, artifacts })

@@ -19,7 +19,7 @@ fn versions_count_up_and_never_change() {
         assert_ne!(first.digest, second.digest);
         assert_eq!(registry.version(&model(), 2).await.unwrap(), second);
         assert_eq!(registry.latest_version(&model()).await.unwrap(), Some(second.clone()));
-        assert_eq!(registry.versions(&model(), Some(2), 10).await.unwrap(), [first.clone()]);
+        assert_eq!(registry.versions(&model(), Some(2), 10).await.unwrap(), [first]);
         assert!(registry.version(&model(), 3).await.unwrap_err().is(MODEL_VERSION_NOT_FOUND));
         let mut stray = new_version(1);
         stray.model = Name::parse("other").unwrap();

@@ -90,20 +90,15 @@ impl Link {
     }
 }
 
-pub(super) fn insert_link(tx: &mut Tx<'_>, seq: u64, position: usize, link: &Link) -> Result<()> {
-    let sql = "INSERT INTO ledger_link (seq, position, part, role, kind, name, version, digest) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
-    let parameters = [
-        seq.into(),
-        (position as u64).into(),
-        link.part.into(),
-        (&link.role).into(),
-        link.kind.into(),
-        (&link.name).into(),
-        link.version.into(),
-        link.digest.into(),
-    ];
-    tx.execute_unchecked(sql, &parameters)?;
+pub(super) fn insert_links(tx: &mut Tx<'_>, seq: u64, links: &[Link]) -> Result<()> {
+    let row = |(position, link): (usize, &Link)| {
+        let (version, digest) = (link.version.into(), link.digest.into());
+        let (part, kind) = (link.part.into(), link.kind.into());
+        vec![seq.into(), (position as u64).into(), part, (&link.role).into(), kind, (&link.name).into(), version, digest]
+    };
+    let rows: Vec<Vec<Scalar>> = links.iter().enumerate().map(row).collect();
+    let insert = "INSERT INTO ledger_link (seq, position, part, role, kind, name, version, digest) VALUES";
+    tx.insert_many(insert, &rows, "")?;
     Ok(())
 }
 

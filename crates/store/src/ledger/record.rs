@@ -35,9 +35,7 @@ impl Tx<'_> {
         };
         entry.hash = entry.expected_hash();
         queries::insert_entry(self, &entry)?;
-        for (position, link) in Link::all_of(&entry).iter().enumerate() {
-            queries::insert_link(self, entry.seq, position, link)?;
-        }
+        queries::insert_links(self, entry.seq, &Link::all_of(&entry))?;
         let head = Head { seq: entry.seq, hash: entry.hash };
         queries::set_head(self, head)?;
         *self.head = Some(head);

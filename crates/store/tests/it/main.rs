@@ -10,9 +10,23 @@ mod tampering;
 mod transactions;
 
 use lw_core::{Actor, Change, Ctx, Draft, Subject, SubjectKind};
+use lw_store::MetadataUrl;
 
 fn ctx() -> Ctx {
     Ctx::real(Actor::new("ana"), "request-1")
+}
+
+/// Runs SQL on a database behind the store's back.
+fn intrude(url: &MetadataUrl, sql: &str) {
+    let (address, sql) = (url.with_secrets(), sql.to_owned());
+    match address.strip_prefix("sqlite://") {
+        Some(path) => rusqlite::Connection::open(path).unwrap().execute_batch(&sql).unwrap(),
+        None => {
+            // On a thread of its own: the driver brings its own runtime.
+            let run = move || postgres::Client::connect(&address, postgres::NoTls).unwrap().batch_execute(&sql).unwrap();
+            std::thread::spawn(run).join().unwrap();
+        }
+    }
 }
 
 /// Points an alias of a model at a version.

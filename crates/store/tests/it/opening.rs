@@ -4,7 +4,7 @@ use lw_store::{
     WORKSPACE_IN_USE,
 };
 
-use crate::{ctx, set_alias};
+use crate::{ctx, intrude, set_alias};
 
 #[test]
 fn what_was_written_is_there_after_reopening() {
@@ -70,4 +70,37 @@ async fn an_unreachable_server_says_which_one_without_its_password() {
     assert!(error.is(METADATA_UNREACHABLE));
     assert!(error.message().contains("postgres://ana@127.0.0.1:1/loop"), "{error}");
     assert!(!format!("{error:?}").contains("hunter2"));
+}
+
+#[test]
+fn a_lost_connection_is_made_again() {
+    both_urls(|url| async move {
+        if url.to_string().starts_with("sqlite") {
+            return;
+        }
+        let store = Store::open(&url).unwrap();
+        let pid = |row: Option<lw_store::Row>| row.unwrap().int("pid");
+        let sql = "SELECT pg_backend_pid() AS pid";
+        let writer = store.write(&ctx(), move |tx| pid(tx.query_opt(sql, &[])?)).await.unwrap();
+        let readers = (0..20).map(|_| store.read(move |reader| pid(reader.query_opt(sql, &[])?)));
+        let mut pids = futures::future::try_join_all(readers).await.unwrap();
+        pids.push(writer);
+        for pid in pids {
+            intrude(&url, &format!("SELECT pg_terminate_backend({pid})"));
+        }
+        // The server may take a moment to close them: what comes in between is told that the database is away, and no more.
+        let mut n_refused = 0;
+        while let Err(error) = store.write(&ctx(), |tx| tx.record(set_alias("m", "champion", 1))).await {
+            assert!(error.is(METADATA_UNREACHABLE), "{error:?}");
+            n_refused += 1;
+            assert!(n_refused < 100);
+        }
+        while let Err(error) = store.verify().await {
+            assert!(error.is(METADATA_UNREACHABLE), "{error:?}");
+            n_refused += 1;
+            assert!(n_refused < 100);
+        }
+        let verification = store.verify().await.unwrap();
+        assert!(verification.is_sound() && verification.n_entries == 1, "{verification:?}");
+    });
 }

@@ -1,32 +1,49 @@
-use lw_store::testing::TestDirectory;
-use lw_store::{Finding, MetadataUrl, Store};
+use lw_store::testing::both_urls;
+use lw_store::{Finding, Store};
 use serde_json::json;
 
-use crate::{ctx, remove_alias, set_alias};
+use crate::{ctx, intrude, remove_alias, set_alias};
 
-/// Writes five entries, lets an intruder run SQL on the file, and compares what the verification finds.
+/// Writes five entries, lets an intruder run SQL on the database, and compares what the verification finds.
 #[track_caller]
 fn check(intrusion: &str, want: &[Finding]) {
-    let directory = TestDirectory::make();
-    let path = directory.path().join("metadata.db");
-    let url = MetadataUrl::sqlite(&path);
-    let store = Store::open(&url).unwrap();
-    for draft in [
-        set_alias("m", "champion", 1),
-        set_alias("m", "champion", 2),
-        set_alias("m", "challenger", 3),
-        set_alias("other", "champion", 1),
-        remove_alias("m", "challenger"),
-    ] {
-        store.write_blocking(&ctx(), |tx| tx.record(draft)).unwrap();
-    }
-    assert!(futures::executor::block_on(store.verify()).unwrap().is_sound());
-    drop(store);
-    rusqlite::Connection::open(&path).unwrap().execute_batch(intrusion).unwrap();
-    let store = Store::open(&url).unwrap();
-    let verification = futures::executor::block_on(store.verify()).unwrap();
-    assert_eq!(verification.findings, want, "{intrusion}");
-    assert_eq!(verification.is_sound(), want.is_empty());
+    both_urls(|url| async move {
+        let store = Store::open(&url).unwrap();
+        for draft in [
+            set_alias("m", "champion", 1),
+            set_alias("m", "champion", 2),
+            set_alias("m", "challenger", 3),
+            set_alias("other", "champion", 1),
+            remove_alias("m", "challenger"),
+        ] {
+            store.write(&ctx(), |tx| tx.record(draft)).await.unwrap();
+        }
+        assert!(store.verify().await.unwrap().is_sound());
+        intrude(&url, intrusion);
+        let verification = store.verify().await.unwrap();
+        assert_eq!(verification.findings, want, "{intrusion}");
+        assert_eq!(verification.is_sound(), want.is_empty());
+    });
+}
+
+/// What the verification finds after an intrusion into five entries about one row.
+fn findings_after(intrusion: &str) -> Vec<Finding> {
+    let found = std::cell::RefCell::new(Vec::new());
+    both_urls(|url| {
+        let found = &found;
+        async move {
+            let store = Store::open(&url).unwrap();
+            for version in 1..=5 {
+                store.write(&ctx(), move |tx| tx.record(set_alias("m", "champion", version))).await.unwrap();
+            }
+            intrude(&url, intrusion);
+            found.borrow_mut().push(store.verify().await.unwrap().findings);
+        }
+    });
+    let mut found = found.into_inner();
+    found.dedup();
+    assert_eq!(found.len(), 1, "the databases differ: {found:?}");
+    found.remove(0)
 }
 
 fn key(model: &str, alias: &str) -> serde_json::Value {
@@ -126,18 +143,4 @@ fn forged_lineage_is_found() {
     check("UPDATE ledger_link SET name = 'x' WHERE seq = 2 AND part = 'input'", &[Finding::LinksChanged { seq: 2 }]);
     check("DELETE FROM ledger_link WHERE seq = 4 AND part = 'subject'", &[Finding::LinksChanged { seq: 4 }]);
     check("INSERT INTO ledger_link VALUES (99, 0, 'input', 'x', 'table', 't', 1, NULL)", &[Finding::LinksChanged { seq: 5 }]);
-}
-
-fn findings_after(intrusion: &str) -> Vec<Finding> {
-    let directory = TestDirectory::make();
-    let path = directory.path().join("metadata.db");
-    let url = MetadataUrl::sqlite(&path);
-    let store = Store::open(&url).unwrap();
-    for version in 1..=5 {
-        store.write_blocking(&ctx(), move |tx| tx.record(set_alias("m", "champion", version))).unwrap();
-    }
-    drop(store);
-    rusqlite::Connection::open(&path).unwrap().execute_batch(intrusion).unwrap();
-    let store = Store::open(&url).unwrap();
-    futures::executor::block_on(store.verify()).unwrap().findings
 }
