@@ -1,0 +1,18 @@
+//! Every failure of the HTTP surface itself. Each code has a page in `docs/errors/`.
+
+use lw_core::{Failure, Kind};
+
+pub const INVALID_BODY: Failure = Failure::new("invalid-body", Kind::Invalid);
+pub const INVALID_QUERY: Failure = Failure::new("invalid-query", Kind::Invalid);
+pub const BODY_TOO_LARGE: Failure = Failure::new("body-too-large", Kind::Invalid);
+pub const UNKNOWN_ROUTE: Failure = Failure::new("unknown-route", Kind::NotFound);
+pub const METHOD_NOT_ALLOWED: Failure = Failure::new("method-not-allowed", Kind::Invalid);
+pub const TOKEN_MISSING: Failure = Failure::new("token-missing", Kind::Unauthenticated);
+pub const TOKEN_WRONG: Failure = Failure::new("token-wrong", Kind::Unauthenticated);
+pub const FOREIGN_HOST: Failure = Failure::new("foreign-host", Kind::Forbidden);
+pub const FOREIGN_ORIGIN: Failure = Failure::new("foreign-origin", Kind::Forbidden);
+pub const INVALID_ACTOR: Failure = Failure::new("invalid-actor", Kind::Invalid);
+pub const EXPOSED_WITHOUT_AUTHENTICATION: Failure = Failure::new("exposed-without-authentication", Kind::Forbidden);
+pub const TOKEN_FILE: Failure = Failure::new("token-file", Kind::Unavailable);
+pub const REQUEST_TIMEOUT: Failure = Failure::new("request-timeout", Kind::Timeout);
+pub const SERVE_FAILED: Failure = Failure::new("serve-failed", Kind::Unavailable);

@@ -1,0 +1,139 @@
+//! What there is: tables, feature views, tracked runs, alerts.
+
+use axum::extract::{Path, State};
+use lw_core::{Name, Timestamp};
+use lw_features::{OnlineView, find_view, newest_views};
+use lw_monitoring::Monitoring;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+use crate::app::App;
+use crate::body::Query;
+use crate::problem::Answer;
+use crate::route::{Action, Route};
+
+pub fn routes() -> Vec<Route> {
+    vec![
+        Route::get("/api/v1/tables", Action::Read, "table", tables).summary("Every table with its newest version"),
+        Route::get("/api/v1/tables/{table}", Action::Read, "table", table).summary("The versions of a table, newest first; ?before=N&limit=N"),
+        Route::get("/api/v1/tables/{table}/profile", Action::Read, "table", profile).summary("The profile of a table's newest version"),
+        Route::get("/api/v1/feature-views", Action::Read, "feature_view", views).summary("Every feature view with how far it has come online"),
+        Route::get("/api/v1/feature-views/{view}", Action::Read, "feature_view", view).summary("One feature view"),
+        Route::get("/api/v1/alerts", Action::Read, "alert", alerts).summary("Alerts of all models; ?model=NAME"),
+        Route::get("/api/v1/observations/{model}", Action::Read, "alert", observations).summary("What the monitors measured; ?after=TIME&limit=N"),
+        Route::get("/api/v1/runs", Action::Read, "run", runs).summary("Tracked runs, newest first; ?limit=N"),
+    ]
+}
+
+fn table_view(version: &lw_data::TableVersion) -> Value {
+    json!({
+        "name": version.table, "version": version.version, "digest": version.digest, "n_rows": version.n_rows, "n_read": version.n_read,
+        "n_quarantined": version.n_quarantined, "watermark": version.event_watermark, "known_watermark": version.known_watermark,
+        "files": version.files.iter().map(|file| &file.path).collect::<Vec<_>>(), "rules": version.rules, "profile": version.profile,
+        "at": version.created_at,
+    })
+}
+
+async fn tables(State(app): State<App>) -> Answer<axum::Json<Value>> {
+    let versions = lw_data::queries::latest_versions(app.store()).await?;
+    Ok(axum::Json(json!({ "items": versions.iter().map(table_view).collect::<Vec<_>>() })))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Page {
+    before: Option<u64>,
+    limit: Option<u32>,
+}
+
+async fn table(State(app): State<App>, Path(table): Path<String>, Query(page): Query<Page>) -> Answer<axum::Json<Value>> {
+    let versions = lw_data::queries::table_versions(app.store(), &Name::parse(&table)?, page.before, page.limit.unwrap_or(100).clamp(1, 1000)).await?;
+    Ok(axum::Json(json!({ "items": versions.iter().map(table_view).collect::<Vec<_>>() })))
+}
+
+async fn profile(State(app): State<App>, Path(table): Path<String>) -> Answer<axum::Json<Value>> {
+    let name = Name::parse(&table)?;
+    let version = lw_data::queries::latest_version(app.store(), &name).await?;
+    let version = version.ok_or_else(|| lw_data::failures::TABLE_UNKNOWN.error(format!("there is no table `{name}`")).hint("`loopwright tables` lists them"))?;
+    let bytes = app.workspace()?.artifacts().get(&version.profile).await?;
+    let profile: Value = serde_json::from_slice(&bytes).map_err(|error| lw_core::Error::bug("a stored profile cannot be read").cause(error))?;
+    Ok(axum::Json(json!({ "table": name, "version": version.version, "profile": profile })))
+}
+
+fn view_json(app: &App, view: &lw_features::RegisteredView) -> lw_core::Result<Value> {
+    let online = OnlineView::new(Arc::clone(app.workspace()?.online()), view);
+    let state = online.state()?;
+    Ok(json!({
+        "name": view.name(), "version": view.version, "digest": view.digest, "description": view.definition.description,
+        "owner": view.definition.owner, "entity": view.definition.entity, "ttl": view.definition.ttl, "sql": view.definition.sql,
+        "features": view.features.iter().map(|feature| &feature.name).collect::<Vec<_>>(), "types": view.features, "reads": view.reads,
+        "watermark": state.map(|state| state.watermark), "entities": state.map_or(0, |state| state.n_entities),
+        "registered_at": view.registered_at,
+    }))
+}
+
+async fn views(State(app): State<App>) -> Answer<axum::Json<Value>> {
+    let views = newest_views(app.store()).await?;
+    let items = views.iter().map(|view| view_json(&app, view)).collect::<lw_core::Result<Vec<_>>>()?;
+    Ok(axum::Json(json!({ "items": items })))
+}
+
+async fn view(State(app): State<App>, Path(view): Path<String>) -> Answer<axum::Json<Value>> {
+    let view = find_view(app.store(), &Name::parse(&view)?, None).await?;
+    Ok(axum::Json(view_json(&app, &view)?))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AlertQuery {
+    model: Option<Name>,
+}
+
+async fn alerts(State(app): State<App>, Query(query): Query<AlertQuery>) -> Answer<axum::Json<Value>> {
+    let mut alerts = Monitoring::new(app.store().clone()).alerts(query.model.as_ref()).await?;
+    alerts.sort_by_key(|alert| (!alert.state.is_firing(), alert.changed_at));
+    let items: Vec<Value> = alerts
+        .iter()
+        .map(|alert| {
+            json!({
+                "model": alert.model, "monitor": alert.monitor, "version": alert.version, "state": alert.state.name(),
+                "since": alert.window_end, "changed_at": alert.changed_at, "reasons": alert.reasons,
+            })
+        })
+        .collect();
+    Ok(axum::Json(json!({ "items": items })))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ObservationQuery {
+    after: Option<Timestamp>,
+    limit: Option<u64>,
+}
+
+async fn observations(State(app): State<App>, Path(model): Path<String>, Query(query): Query<ObservationQuery>) -> Answer<axum::Json<Value>> {
+    let monitoring = Monitoring::new(app.store().clone());
+    let after = query.after.unwrap_or(Timestamp::from_micros(0));
+    let found = monitoring.observations(&Name::parse(&model)?, after, query.limit.unwrap_or(1000).clamp(1, 10_000)).await?;
+    let items: Vec<Value> = found
+        .iter()
+        .map(|(version, observation)| {
+            let mut value = json!(observation);
+            value["version"] = (*version).into();
+            value
+        })
+        .collect();
+    Ok(axum::Json(json!({ "items": items })))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Limit {
+    limit: Option<u64>,
+}
+
+async fn runs(State(app): State<App>, Query(query): Query<Limit>) -> Answer<axum::Json<Value>> {
+    let runs = app.workspace()?.tracked_runs(query.limit.unwrap_or(50).clamp(1, 500)).await?;
+    Ok(axum::Json(json!({ "items": runs })))
+}

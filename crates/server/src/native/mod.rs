@@ -1,0 +1,25 @@
+//! The native API under `/api/v1`: one module a resource.
+
+mod catalog;
+mod endpoints;
+mod ledger;
+mod models;
+mod openapi;
+mod pipelines;
+mod process;
+mod project;
+
+use crate::route::Route;
+
+pub fn routes() -> Vec<Route> {
+    [
+        project::routes(),
+        models::routes(),
+        pipelines::routes(),
+        catalog::routes(),
+        endpoints::routes(),
+        ledger::routes(),
+        process::routes(),
+        openapi::routes(),
+    ].into_iter().flatten().collect()
+}

@@ -1,0 +1,182 @@
+//! Models: versions, runs of their pipelines, approvals, the five answers, reproduction.
+
+use axum::extract::{Extension, Path, State};
+use lw_core::{Ctx, Name, Timestamp};
+use lw_pipelines::Start;
+use lw_registry::{Alias, ModelVersion, Registry};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::pipelines;
+use crate::app::App;
+use crate::body::{Json, Query};
+use crate::problem::Answer;
+use crate::route::{Action, Route};
+
+pub fn routes() -> Vec<Route> {
+    vec![
+        Route::get("/api/v1/models", Action::Read, "model", list).summary("Models by name; ?after=NAME&limit=N"),
+        Route::get("/api/v1/models/{model}/versions", Action::Read, "model", versions).summary("Versions, newest first; ?before=N&limit=N"),
+        Route::get("/api/v1/models/{model}/versions/{version}", Action::Read, "model", version).summary("One version with its report"),
+        Route::post("/api/v1/models/{model}/versions/{version}/approvals", Action::Approve, "model", decide)
+            .summary("Grants or refuses approval; {verdict: grant|refuse, reason}"),
+        Route::post("/api/v1/models/{model}/versions/{version}/reproduce", Action::Write, "model", reproduce)
+            .summary("Builds a version again from its record and compares digests"),
+        Route::get("/api/v1/models/{model}/why", Action::Read, "model", why).summary("The five answers with their evidence; ?version=N"),
+        Route::post("/api/v1/models/{model}/runs", Action::Write, "model", run).summary("Starts the model's pipeline"),
+    ]
+}
+
+fn registry(app: &App) -> Registry {
+    Registry::new(app.store().clone())
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NamePage {
+    after: Option<Name>,
+    limit: Option<u64>,
+}
+
+async fn list(State(app): State<App>, Query(page): Query<NamePage>) -> Answer<axum::Json<Value>> {
+    let registry = registry(&app);
+    let mut items = Vec::new();
+    for model in registry.models(page.after.as_ref(), page.limit.unwrap_or(100)).await? {
+        let newest = registry.latest_version(&model.name).await?;
+        let champion = registry.champion(&model.name).await?;
+        items.push(json!({
+            "name": model.name,
+            "description": model.description,
+            "owner": model.owner,
+            "versions": newest.map_or(0, |version| version.version),
+            "champion": champion.map(|version| version.label()),
+            "created_at": model.created_at,
+        }));
+    }
+    Ok(axum::Json(json!({ "items": items })))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct VersionPage {
+    before: Option<u64>,
+    limit: Option<u64>,
+}
+
+#[derive(Serialize)]
+struct VersionView {
+    version: u64,
+    state: String,
+    trainer: Value,
+    created_at: Timestamp,
+    author: String,
+    metrics: Value,
+    aliases: Vec<Alias>,
+    digest: lw_core::Digest,
+    run: Option<lw_core::RunId>,
+    gates: Option<String>,
+    approvals: Vec<lw_registry::Approval>,
+}
+
+async fn view(registry: &Registry, version: &ModelVersion) -> lw_core::Result<VersionView> {
+    let decision = registry.gate_decision(&version.model, version.version).await?;
+    let approvals = registry.approvals(&version.model, version.version).await?;
+    let aliases = registry.aliases(&version.model).await?;
+    let aliases: Vec<Alias> = aliases.into_iter().filter(|pointer| pointer.version == version.version).map(|pointer| pointer.alias).collect();
+    let state = match &decision {
+        _ if aliases.contains(&Alias::champion()) => "champion",
+        Some(decision) if !decision.outcome.has_passed() => "refused by gates",
+        Some(_) if approvals.iter().any(|approval| approval.verdict == lw_registry::Verdict::Refused) => "refused by approvers",
+        Some(_) if approvals.is_empty() => "passed gates",
+        Some(_) => "approved",
+        None => "registered",
+    };
+    Ok(VersionView {
+        version: version.version,
+        state: state.to_owned(),
+        trainer: version.recipe["trainer"].clone(),
+        created_at: version.registered_at,
+        author: version.author.to_string(),
+        metrics: version.recipe["metrics"].clone(),
+        aliases,
+        digest: version.digest,
+        run: version.run.clone(),
+        gates: decision.map(|decision| decision.outcome.summary()),
+        approvals,
+    })
+}
+
+async fn versions(State(app): State<App>, Path(model): Path<String>, Query(page): Query<VersionPage>) -> Answer<axum::Json<Value>> {
+    let (registry, model) = (registry(&app), Name::parse(&model)?);
+    registry.model(&model).await?;
+    let mut items = Vec::new();
+    for version in registry.versions(&model, page.before, page.limit.unwrap_or(100)).await? {
+        items.push(view(&registry, &version).await?);
+    }
+    Ok(axum::Json(json!({ "items": items })))
+}
+
+async fn version(State(app): State<App>, Path((model, number)): Path<(String, u64)>) -> Answer<axum::Json<Value>> {
+    let registry = registry(&app);
+    let version = registry.version(&Name::parse(&model)?, number).await?;
+    let report = registry.report(&version.model, number).await?;
+    let summary = view(&registry, &version).await?;
+    Ok(axum::Json(json!({
+        "summary": summary,
+        "recipe": version.recipe,
+        "signature": version.signature,
+        "lineage": version.lineage,
+        "artifacts": version.artifacts,
+        "report": report.map(|report| json!({"digest": report.report, "facts": report.facts})),
+    })))
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Decision {
+    Grant,
+    Refuse,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DecisionBody {
+    verdict: Decision,
+    reason: String,
+}
+
+async fn decide(
+    State(app): State<App>,
+    Extension(ctx): Extension<Ctx>,
+    Path((model, number)): Path<(String, u64)>,
+    Json(body): Json<DecisionBody>,
+) -> Answer<axum::Json<Value>> {
+    let grant = matches!(body.verdict, Decision::Grant);
+    let workspace = app.workspace()?;
+    let message = workspace.decide(&ctx, &Name::parse(&model)?, number, grant, &body.reason).await?;
+    let run = workspace.settle(&Name::parse(&model)?).await?;
+    Ok(axum::Json(json!({ "message": message, "run": run })))
+}
+
+async fn reproduce(State(app): State<App>, Extension(ctx): Extension<Ctx>, Path((model, number)): Path<(String, u64)>) -> Answer<axum::Json<Value>> {
+    Ok(axum::Json(json!(app.workspace()?.reproduce(&ctx, &Name::parse(&model)?, number).await?)))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WhyQuery {
+    version: Option<u64>,
+}
+
+async fn why(State(app): State<App>, Path(model): Path<String>, Query(query): Query<WhyQuery>) -> Answer<axum::Json<Value>> {
+    let answers = lw_governance::why(app.store(), &Name::parse(&model)?, query.version).await?;
+    let mut value = json!(answers);
+    value["text"] = answers.to_text().into();
+    value["evidence"] = json!(answers.evidence());
+    Ok(axum::Json(value))
+}
+
+async fn run(State(app): State<App>, Extension(ctx): Extension<Ctx>, Path(model): Path<String>) -> Answer<axum::Json<Value>> {
+    let started = app.workspace()?.start_model(&ctx, &Name::parse(&model)?, Start::by_hand()).await?;
+    Ok(axum::Json(pipelines::run_view(&app, &started.run).await?))
+}

@@ -1,0 +1,9 @@
+//! The server with real components behind it.
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+mod access;
+mod inference;
+mod native;
+mod socket;
+mod speed;
+mod world;
