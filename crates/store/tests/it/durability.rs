@@ -14,7 +14,6 @@ const INSERT: &str = "INSERT INTO run_tag (run, tag_key, tag_value) VALUES ($1, 
 /// The child: four threads write and print each key once it is acknowledged, until the process is killed.
 #[test]
 #[ignore = "runs as the child of acknowledged_writes_survive_a_kill"]
-#[expect(clippy::print_stdout, reason = "the parent reads the acknowledgements from the pipe")]
 fn child_that_writes_until_killed() {
     let Ok(url) = std::env::var(CHILD) else { return };
     let store = Store::open(&MetadataUrl::parse(&url).unwrap()).unwrap();

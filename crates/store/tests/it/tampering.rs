@@ -37,7 +37,8 @@ fn findings_after(intrusion: &str) -> Vec<Finding> {
                 store.write(&ctx(), move |tx| tx.record(set_alias("m", "champion", version))).await.unwrap();
             }
             intrude(&url, intrusion);
-            found.borrow_mut().push(store.verify().await.unwrap().findings);
+            let verification = store.verify().await.unwrap();
+            found.borrow_mut().push(verification.findings);
         }
     });
     let mut found = found.into_inner();
