@@ -47,6 +47,15 @@ impl Matrix<'_> {
         sum + self.codes.iter().zip(&self.starts).map(|(codes, start)| coefficients[start + codes[row] as usize]).sum::<f64>()
     }
 
+    /// Adds `amount` × the squares of the row's values.
+    pub fn add_squares(&self, row: usize, amount: f64, to: &mut [f64]) {
+        let numbers = &self.scaled[row * self.n_scaled..(row + 1) * self.n_scaled];
+        to.iter_mut().zip(numbers).for_each(|(to, x)| *to += amount * x * x);
+        for (codes, start) in self.codes.iter().zip(&self.starts) {
+            to[start + codes[row] as usize] += amount;
+        }
+    }
+
     /// Adds `amount` × the row's values.
     pub fn add_row(&self, row: usize, amount: f64, to: &mut [f64]) {
         let numbers = &self.scaled[row * self.n_scaled..(row + 1) * self.n_scaled];

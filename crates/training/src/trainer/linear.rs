@@ -85,35 +85,64 @@ pub(super) fn train(trainer: Trainer, options: &Options, fit: Fit<'_>) -> Result
 }
 
 /// The coefficients, the intercept last, and the loss a row after each iteration.
+///
+/// The search runs over coefficients times the root of their curvature at the start: columns of rare texts curve a thousand times
+/// less than columns of numbers, and a search that takes all alike crawls.
 fn minimise_loss(task: Task, data: &TrainingData, matrix: &Matrix<'_>, options: &Options) -> (Vec<f64>, Vec<Round>) {
     let n_columns = matrix.n_columns;
     let total_weight: f64 = (0..data.n_rows()).map(|row| data.weight(row)).sum();
-    let mut start = vec![0.0; n_columns + 1];
     let mean = data.mean_label();
-    start[n_columns] = match task {
-        Task::BinaryClassification => (mean / (1.0 - mean)).ln(),
-        Task::Regression => mean,
+    let (start_intercept, curvature) = match task {
+        Task::BinaryClassification => ((mean / (1.0 - mean)).ln(), mean * (1.0 - mean)),
+        Task::Regression => (mean, 1.0),
     };
-    let limits = Limits { max_iterations: options.max_iterations, tolerance: 1e-9 };
+    let mut roots = vec![0.0; n_columns + 1];
+    for row in 0..data.n_rows() {
+        matrix.add_squares(row, curvature * data.weight(row), &mut roots[..n_columns]);
+    }
+    roots[..n_columns].iter_mut().for_each(|sum| *sum = (*sum + options.l2).max(1e-12).sqrt());
+    roots[n_columns] = (curvature * total_weight).max(1e-12).sqrt();
+
+    let mut start = vec![0.0; n_columns + 1];
+    start[n_columns] = start_intercept * roots[n_columns];
+    let limits = Limits { max_iterations: options.max_iterations, tolerance: 1e-8 };
+    let mut coefficients = vec![0.0; n_columns + 1];
     let minimum = minimise(start, limits, |point, gradient| {
-        let (coefficients, intercept) = (&point[..n_columns], point[n_columns]);
-        gradient.fill(0.0);
-        let mut sum = 0.0;
-        for (row, &label) in data.labels.iter().enumerate() {
-            let score = matrix.product(row, coefficients) + intercept;
-            let weight = data.weight(row);
-            sum += weight * loss(task, label, score);
-            let residual = weight * (answer(task, score) - label);
-            matrix.add_row(row, residual, &mut gradient[..n_columns]);
-            gradient[n_columns] += residual;
+        for ((coefficient, x), root) in coefficients.iter_mut().zip(point).zip(&roots) {
+            *coefficient = x / root;
         }
-        for (to, coefficient) in gradient.iter_mut().zip(coefficients) {
-            *to += options.l2 * coefficient;
-            sum += 0.5 * options.l2 * coefficient * coefficient;
-        }
+        let sum = loss_and_gradient(task, data, matrix, (options.l2, &coefficients), gradient);
+        gradient.iter_mut().zip(&roots).for_each(|(slope, root)| *slope /= root);
         sum
     });
+    let found = minimum.point.iter().zip(&roots).map(|(x, root)| x / root).collect();
     let rounds = minimum.values.iter().zip(1..);
     let rounds = rounds.map(|(value, round)| Round { round, train_loss: value / total_weight, valid_loss: None }).collect();
-    (minimum.point, rounds)
+    (found, rounds)
+}
+
+/// The sum of the rows' losses and of the penalty, and how it changes with each coefficient.
+fn loss_and_gradient(
+    task: Task,
+    data: &TrainingData,
+    matrix: &Matrix<'_>,
+    (l2, point): (f64, &[f64]),
+    gradient: &mut [f64],
+) -> f64 {
+    let (intercept, coefficients) = point.split_last().expect("the intercept is always there");
+    gradient.fill(0.0);
+    let mut sum = 0.0;
+    for (row, &label) in data.labels.iter().enumerate() {
+        let score = matrix.product(row, coefficients) + intercept;
+        let weight = data.weight(row);
+        sum += weight * loss(task, label, score);
+        let residual = weight * (answer(task, score) - label);
+        matrix.add_row(row, residual, &mut gradient[..coefficients.len()]);
+        gradient[coefficients.len()] += residual;
+    }
+    for (slope, coefficient) in gradient.iter_mut().zip(coefficients) {
+        *slope += l2 * coefficient;
+        sum += 0.5 * l2 * coefficient * coefficient;
+    }
+    sum
 }

@@ -220,7 +220,8 @@ onnx = convert_sklearn(model, initial_types=types, options={id(model): {"zipmap"
 fn scientific_python() -> Option<String> {
     let own = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../.venv/bin/python");
     let python = std::env::var("LOOPWRIGHT_TEST_PYTHON").unwrap_or(own.display().to_string());
-    let has_all = std::process::Command::new(&python).args(["-c", "import sklearn, skl2onnx, pyarrow, pandas"]).output();
+    let modules = "import onnxruntime, pandas, pyarrow, skl2onnx, sklearn";
+    let has_all = std::process::Command::new(&python).args(["-c", modules]).output();
     has_all.is_ok_and(|output| output.status.success()).then_some(python)
 }
 
@@ -242,6 +243,63 @@ async fn a_script_with_scikit_learn_gives_a_model_that_predicts_alike() {
     assert_eq!(found.len(), wanted.len());
     for (found, wanted) in found.iter().zip(&wanted) {
         assert!((found - wanted).abs() < 1e-6, "{found} is not {wanted}");
+    }
+}
+
+/// Runs the models that stand beside the script in ONNX Runtime.
+const RUNTIME: &str = r#"
+import json, os, pathlib
+import numpy, onnxruntime, pyarrow.parquet
+
+rows = pyarrow.parquet.read_table(os.environ["LOOPWRIGHT_INPUT_TRAIN"]).to_pandas()
+predictions = {}
+for path in sorted(pathlib.Path(".").glob("*.onnx")):
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    given = {}
+    for declared in session.get_inputs():
+        column = rows[declared.name]
+        is_text = declared.type == "tensor(string)"
+        values = column.fillna("").to_numpy(object) if is_text else column.to_numpy(numpy.float32, na_value=numpy.nan)
+        given[declared.name] = values[:, None]
+    last = session.run(None, given)[-1]
+    predictions[path.stem] = last[:, -1].astype(float).tolist()
+pathlib.Path(os.environ["LOOPWRIGHT_OUTPUT_MODEL"], "predictions.json").write_text(json.dumps(predictions))
+"#;
+
+#[tokio::test]
+async fn onnx_runtime_answers_like_the_trained_models() {
+    let Some(interpreter) = scientific_python() else {
+        eprintln!("skipped: no Python with ONNX Runtime");
+        return;
+    };
+    let mut project = Project::with_script(RUNTIME);
+    project.interpreter = interpreter;
+    let mut native = BTreeMap::new();
+    for (trainer, task) in [
+        (Trainer::Baseline, Task::BinaryClassification),
+        (Trainer::Logistic, Task::BinaryClassification),
+        (Trainer::GradientBoosting, Task::BinaryClassification),
+        (Trainer::Baseline, Task::Regression),
+        (Trainer::Linear, Task::Regression),
+        (Trainer::GradientBoosting, Task::Regression),
+    ] {
+        let data = data_of(flights(200, 1), &INPUTS, crate::rows::label(task), task).unwrap();
+        let trained = train(trainer, &Params::new(), Fit { task, data: &data, valid: None, seed: 1, n_threads: 1 }).unwrap();
+        let name = format!("{}_{}", trainer.name(), crate::rows::label(task));
+        std::fs::write(project.directory.path().join(format!("{name}.onnx")), &trained.onnx).unwrap();
+        native.insert(name, trained.predict(&data).unwrap());
+    }
+    let output = project.run(json!({}), &INPUTS).await.unwrap();
+    let found: BTreeMap<String, Vec<f64>> =
+        serde_json::from_slice(&std::fs::read(&output.files["predictions.json"]).unwrap()).unwrap();
+    assert_eq!(found.len(), 6);
+    for (name, wanted) in &native {
+        assert_eq!(found[name].len(), 200);
+        // ONNX Runtime adds up in 32 bits, so it errs in proportion to the largest sums.
+        let largest = wanted.iter().fold(1.0, |largest: f64, value| largest.max(value.abs()));
+        for (row, (found, wanted)) in found[name].iter().zip(wanted).enumerate() {
+            assert!((found - wanted).abs() <= 1e-6 * largest, "{name}, row {row}: {found} is not {wanted}");
+        }
     }
 }
 
