@@ -43,4 +43,4 @@ pub use definition::{Candidate, Params, TrainDefinition, Trainer};
 pub use python::{DEFAULT_INTERPRETER, DEFAULT_TIMEOUT, PythonOutput, PythonStep};
 pub use study::{Distribution, Outcome, Sampler, Space, StudyDefinition, Trial, train_candidate};
 pub use trained::{Importance, Parity, Round, Trained};
-pub use trainer::{Fit, check_params, train};
+pub use trainer::{Fit, THREAD_WAIT, check_params, train};

@@ -27,6 +27,7 @@ use crate::definition::Params;
 use crate::failures::{PYTHON_FAILED, PYTHON_MISSING, PYTHON_OUTPUT, PYTHON_SCRIPT_MISSING, PYTHON_TIMEOUT, TRAINING_FILE};
 use crate::signature::model_of_script;
 use crate::trained::Trained;
+use crate::trainer::THREAD_WAIT;
 
 /// One run of a script.
 #[derive(Debug, Clone)]
@@ -128,6 +129,7 @@ impl PythonStep<'_> {
             // Python takes seeds of hashes up to 2^32.
             ("PYTHONHASHSEED", (self.seed % (1 << 32)).to_string()),
             ("PYTHONUNBUFFERED", "1".to_owned()),
+            (THREAD_WAIT.0, THREAD_WAIT.1.to_owned()),
         ]);
         if let Some(valid) = self.valid {
             let path = self.directory.join("valid.parquet");

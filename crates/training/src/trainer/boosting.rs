@@ -58,6 +58,11 @@ const PARITY_LIMIT: f64 = 1e-6;
 /// The version of LightGBM that the crate of its bindings builds, and theirs.
 const LIGHTGBM: &str = "4.7.0";
 const LIGHTGBM_BINDINGS: &str = "1.0.11";
+/// How LightGBM's threads shall wait for each other: a variable that must be set before the process starts, since OpenMP reads it when it
+/// is loaded. By default they wait by spinning, and on a machine with other work to do training takes ten times as long (measured:
+/// 41 s instead of 3.7 s for 200 rounds over 84,000 rows on two busy cores). The result is the same.
+pub const THREAD_WAIT: (&str, &str) = ("OMP_WAIT_POLICY", "passive");
+
 /// Rows that the loss after each round is taken from.
 const N_CURVE_ROWS: usize = 10_000;
 /// The part of the rows, the newest, that early stopping looks at if nothing else is given.

@@ -8,6 +8,7 @@ mod lbfgs;
 mod lightgbm_text;
 mod linear;
 
+pub use boosting::THREAD_WAIT;
 use lw_core::Result;
 use lw_stats::Task;
 
