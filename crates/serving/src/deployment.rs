@@ -113,9 +113,9 @@ pub(crate) fn unknown(endpoint: &Name) -> lw_core::Error {
         .hint("`loopwright deployments` lists the endpoints; a model's first deployment creates its endpoint")
 }
 
-/// Compares the caller's generation with the database's: of two changes at once, one wins.
-fn next_generation(tx: &mut Tx<'_>, endpoint: &Name, expected: u64) -> Result<u64> {
-    let found = queries::generation(tx, endpoint)?;
+/// The generation that a change makes, if the caller's is the database's: of two changes at once, one wins.
+pub fn next_generation(reader: &mut Reader<'_>, endpoint: &Name, expected: u64) -> Result<u64> {
+    let found = queries::generation(reader, endpoint)?;
     match found {
         None if expected == 0 => Ok(1),
         Some(found) if found == expected => Ok(found + 1),

@@ -9,7 +9,7 @@ use arc_swap::ArcSwap;
 use lw_core::{Ctx, Digest, Name, Result};
 use lw_engine::Engine;
 use lw_features::{OnlineStore, OnlineView, find_view};
-use lw_store::{Artifacts, Store, Tx};
+use lw_store::{Artifacts, Reader, Store, Tx};
 use parking_lot::Mutex;
 
 use crate::deployment::{self, Activation, Deployment};
@@ -126,7 +126,11 @@ impl Serving {
     pub async fn roll_back(&self, ctx: &Ctx, endpoint: &Name, expected_generation: u64, reason: String) -> Result<Deployment> {
         let _one_at_a_time = self.changing.lock().await;
         let name = endpoint.clone();
-        let before = self.parts.store.read(move |reader| deployment::previous(reader, &name, expected_generation)).await?;
+        let find = move |reader: &mut Reader<'_>| {
+            deployment::next_generation(reader, &name, expected_generation)?;
+            deployment::previous(reader, &name, expected_generation)
+        };
+        let before = self.parts.store.read(find).await?;
         let scorers = self.load(&before.routing).await?;
         let name = endpoint.clone();
         let record = move |tx: &mut Tx<'_>| deployment::roll_back(tx, &name, expected_generation, reason);

@@ -55,7 +55,7 @@ async fn table(State(app): State<App>, Path(table): Path<String>, Query(page): Q
 async fn profile(State(app): State<App>, Path(table): Path<String>) -> Answer<axum::Json<Value>> {
     let name = Name::parse(&table)?;
     let version = lw_data::queries::latest_version(app.store(), &name).await?;
-    let version = version.ok_or_else(|| lw_data::failures::TABLE_UNKNOWN.error(format!("there is no table `{name}`")).hint("`loopwright tables` lists them"))?;
+    let version = version.ok_or_else(|| lw_data::failures::TABLE_VERSION_UNKNOWN.error(format!("there is no table `{name}`")).hint("`loopwright tables` lists them"))?;
     let bytes = app.workspace()?.artifacts().get(&version.profile).await?;
     let profile: Value = serde_json::from_slice(&bytes).map_err(|error| lw_core::Error::bug("a stored profile cannot be read").cause(error))?;
     Ok(axum::Json(json!({ "table": name, "version": version.version, "profile": profile })))

@@ -51,17 +51,17 @@ async fn a_shutdown_finishes_the_request_under_way() {
     let running = start(&world).await;
     let body = r#"{"carrier": "UA", "distance": 100}"#;
     let head = format!(
-        "POST /api/v1/endpoints/late_arrival/predict HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {}\r\nContent-Length: {}\r\n\r\n",
+        "POST /api/v1/endpoints/late_arrival/predict HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {}\r\nExpect: 100-continue\r\nContent-Length: {}\r\n\r\n",
         world.token,
         body.len()
     );
     let mut stream = TcpStream::connect(running.address).await.unwrap();
-    stream.write_all(head.as_bytes()).await.unwrap();
-    // The head has been read once the server waits for the body.
-    tokio::time::sleep(Duration::from_millis(50)).await;
+    let continued = exchange(&mut stream, &head).await;
+    assert!(continued.starts_with("HTTP/1.1 100"), "the handler waits for the body: {continued}");
     running.stop.send(()).unwrap();
-    tokio::time::sleep(Duration::from_millis(50)).await;
-    assert!(TcpStream::connect(running.address).await.is_err(), "no new connections");
+    while TcpStream::connect(running.address).await.is_ok() {
+        tokio::task::yield_now().await;
+    }
     let answer = exchange(&mut stream, body).await;
     assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("\"score\""), "{answer}");
     drop(stream);

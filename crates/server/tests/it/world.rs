@@ -18,7 +18,8 @@ use serde_json::Value;
 use tower::ServiceExt;
 
 pub struct World {
-    pub dir: tempfile::TempDir,
+    /// Where everything lies, for as long as the world stands.
+    _dir: tempfile::TempDir,
     pub app: App,
     pub router: Router,
     pub token: String,
@@ -81,7 +82,7 @@ impl World {
         let access = Access { authentication, token, is_loopback: true };
         let app = App::new(Platform { store, serving, clock, ids }, access, limits);
         let token = lw_server::read_token(dir.path()).unwrap();
-        Self { router: lw_server::router(app.clone()), app, token, dir }
+        Self { router: lw_server::router(app.clone()), app, token, _dir: dir }
     }
 
     pub async fn send(&self, request: Request<Body>) -> Answer {
