@@ -5,8 +5,9 @@ use std::time::Duration;
 use lw_core::{Ctx, Result};
 use tokio::time::{Interval, MissedTickBehavior};
 
+use crate::active::Running;
 use crate::attempt::Stop;
-use crate::worker::{Running, Worker};
+use crate::worker::Worker;
 use crate::{claim, queries};
 
 const FLUSH: Duration = Duration::from_millis(200);
@@ -42,7 +43,8 @@ impl Worker {
     /// Frees what an earlier life of this worker held.
     pub(crate) async fn take_back(&self, ctx: &Ctx) -> Result<()> {
         let (holder, definitions) = (self.holder.clone(), self.pipelines.definitions.clone());
-        let orphans = self.pipelines.store.read(move |db| queries::orphans(db, &holder)).await?;
+        let mut orphans = self.pipelines.store.read(move |db| queries::orphans(db, &holder)).await?;
+        orphans.retain(|leased| !self.pipelines.alive.holds(leased));
         if orphans.is_empty() {
             return Ok(());
         }
@@ -72,7 +74,7 @@ impl Worker {
         }
         let now = ctx.now();
         let mut expired = self.pipelines.store.read(move |db| queries::expired(db, now)).await?;
-        expired.retain(|leased| !self.active.holds(&leased.run, &leased.key, leased.fence));
+        expired.retain(|leased| !self.pipelines.alive.holds(leased));
         if !expired.is_empty() {
             let definitions = self.pipelines.definitions.clone();
             self.pipelines.store.write(ctx, move |tx| claim::free(tx, &definitions, &expired)).await?;

@@ -49,6 +49,7 @@
 //! });
 //! ```
 
+mod active;
 mod attempt;
 mod cache;
 mod claim;

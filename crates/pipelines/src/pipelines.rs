@@ -7,6 +7,7 @@ use lw_core::{Change, Ctx, Digest, Draft, Name, Result, Subject, SubjectKind, Ti
 use lw_store::{Reader, Store, Tx};
 use tokio::sync::watch;
 
+use crate::active::Alive;
 use crate::compiled::{Compiled, Definitions};
 use crate::run::{PipelineRunId, RunSummary, RunView, Start, Started};
 use crate::{LogLine, PipelineDefinition, RUN_UNFINISHED, UNKNOWN_PIPELINE, journal, queries};
@@ -21,12 +22,13 @@ pub const MAX_PAGE: u64 = 1_000;
 pub struct Pipelines {
     pub(crate) store: Store,
     pub(crate) definitions: Definitions,
+    pub(crate) alive: Alive,
     news: Arc<watch::Sender<u64>>,
 }
 
 impl Pipelines {
     pub fn new(store: Store) -> Self {
-        Self { store, definitions: Definitions::default(), news: Arc::new(watch::channel(0).0) }
+        Self { store, definitions: Definitions::default(), alive: Alive::default(), news: Arc::new(watch::channel(0).0) }
     }
 
     /// Makes a definition the one that the pipeline's name stands for, and sets its schedule. Running runs keep theirs. Deploying

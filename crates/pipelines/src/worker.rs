@@ -1,14 +1,14 @@
 //! The worker: claims steps, runs them, reports, and keeps its leases alive.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use lw_core::{Ctx, Result, Span, Timestamp};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::attempt::{Stop, attempt};
+use crate::active::{Active, Running};
+use crate::attempt::attempt;
 use crate::cache::cache_key;
 use crate::claim::{self, Claim};
 use crate::journal::{self, Message, Reported};
@@ -54,82 +54,6 @@ pub struct Worker {
     pub(crate) active: Active,
     runner: Arc<dyn StepRunner>,
     n_slots: usize,
-}
-
-/// The steps that run in this process right now.
-#[derive(Clone, Default)]
-pub(crate) struct Active(Arc<Mutex<ActiveSteps>>);
-
-#[derive(Default)]
-struct ActiveSteps {
-    steps: HashMap<(PipelineRunId, String), Arc<Running>>,
-    is_closing: bool,
-}
-
-/// Removes a step from the active ones when its attempt ends in whatever way.
-struct Entered<'a>(&'a Active, Arc<Running>);
-
-impl Drop for Entered<'_> {
-    fn drop(&mut self) {
-        let key = (self.1.run.clone(), self.1.key.clone());
-        let mut active = self.0.lock();
-        if active.steps.get(&key).is_some_and(|known| known.fence == self.1.fence) {
-            active.steps.remove(&key);
-        }
-    }
-}
-
-/// A step that runs here.
-pub(crate) struct Running {
-    pub run: PipelineRunId,
-    pub key: String,
-    pub fence: i64,
-    pub attempt: u32,
-    pub log: LogSink,
-    pub stop: watch::Sender<Option<Stop>>,
-    /// Held while lines are being written, so that they keep their order.
-    pub writing: tokio::sync::Mutex<()>,
-}
-
-impl Active {
-    pub fn all(&self) -> Vec<Arc<Running>> {
-        self.lock().steps.values().cloned().collect()
-    }
-
-    pub fn holds(&self, run: &PipelineRunId, key: &str, fence: i64) -> bool {
-        self.lock().steps.get(&(run.clone(), key.to_owned())).is_some_and(|running| running.fence == fence)
-    }
-
-    /// Adds a step. If the worker is closing, the step is told to stop at once.
-    fn enter(&self, running: Arc<Running>) -> Entered<'_> {
-        let mut active = self.lock();
-        if active.is_closing {
-            running.stop.send_replace(Some(Stop::ShuttingDown));
-        }
-        active.steps.insert((running.run.clone(), running.key.clone()), running.clone());
-        Entered(self, running)
-    }
-
-    fn open(&self) {
-        self.lock().is_closing = false;
-    }
-
-    /// Tells all steps, and those still to come, to stop.
-    fn close(&self) {
-        let mut active = self.lock();
-        active.is_closing = true;
-        for running in active.steps.values() {
-            running.stop.send_replace(Some(Stop::ShuttingDown));
-        }
-    }
-
-    fn is_closing(&self) -> bool {
-        self.lock().is_closing
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, ActiveSteps> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 /// How often an idle worker looks for what other processes left to do.
@@ -266,7 +190,7 @@ impl Worker {
             stop: watch::channel(None).0,
             writing: tokio::sync::Mutex::new(()),
         });
-        let _entered = self.active.enter(running.clone());
+        let _entered = self.enter(running.clone());
         let cache_key = claim
             .step()
             .cache

@@ -70,6 +70,21 @@ fn a_restarted_worker_takes_its_work_back_at_once() {
 }
 
 #[test]
+fn workers_of_one_process_leave_each_other_alone_whatever_their_names() {
+    both(|store| async move {
+        let bench = Bench::new(store);
+        let steps = (0..12).map(|n| step(&format!("s{n}"), "sleep", json!({"ms": 10}), &[])).collect();
+        let run = bench.start(pipeline("shared", steps)).await;
+        let namesake = || Worker::new(&bench.ctx, bench.pipelines.clone(), bench.runner.clone(), WorkerOptions::new("bench", 2));
+        let (one, two, three) = (namesake(), namesake(), namesake());
+        let (one, two, three) = tokio::join!(one.drain(&bench.ctx), two.drain(&bench.ctx), three.drain(&bench.ctx));
+        assert_eq!(one.unwrap().n_attempts + two.unwrap().n_attempts + three.unwrap().n_attempts, 12);
+        let view = bench.pipelines.run(&run).await.unwrap();
+        assert!(view.summary.state == RunState::Succeeded && view.steps.iter().all(|step| step.fence == 1), "{view:?}");
+    });
+}
+
+#[test]
 fn an_expired_lease_is_taken_over_and_the_old_holder_is_locked_out() {
     both(|store| async move {
         let clock = Arc::new(SimulatedClock::at(Timestamp::from_millis(0)));
