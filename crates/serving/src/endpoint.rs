@@ -162,9 +162,9 @@ impl Route {
 
 impl Endpoint {
     pub fn new(name: Name, routes: Routes, log: Arc<PredictionLog>, metrics: &ServingMetrics) -> Self {
-        let shadows = ShadowWorker::start(&name, Arc::clone(&log));
-        let routes = ArcSwap::from_pointee(routes);
-        Self { metrics: metrics.endpoint(&name), name, routes, log, shadows }
+        let metrics = metrics.endpoint(&name);
+        let shadows = ShadowWorker::start(&name, Arc::clone(&log), metrics.unshadowed.clone());
+        Self { name, routes: ArcSwap::from_pointee(routes), log, metrics, shadows }
     }
 
     pub fn name(&self) -> &Name {

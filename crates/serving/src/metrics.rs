@@ -42,6 +42,7 @@ pub struct ServingMetrics {
     delivered: Family<EndpointLabel, Counter>,
     dropped: Family<EndpointLabel, Counter>,
     refused: Family<EndpointLabel, Counter>,
+    unshadowed: Family<EndpointLabel, Counter>,
 }
 
 /// The metrics of one endpoint, looked up once.
@@ -50,6 +51,8 @@ pub struct EndpointMetrics {
     endpoint: String,
     pub requests: Counter,
     pub latency: LatencyHistogram,
+    /// Requests that no shadow scored because the shadows could not keep up.
+    pub unshadowed: Counter,
     errors: Family<ErrorLabel, Counter>,
 }
 
@@ -77,6 +80,11 @@ impl ServingMetrics {
         registry.register("loopwright_predictions_logged", "Predictions that are durable", self.logged.clone());
         registry.register("loopwright_predictions_delivered", "Predictions moved into the table", self.delivered.clone());
         registry.register("loopwright_predictions_dropped", "Predictions that were lost", self.dropped.clone());
+        registry.register(
+            "loopwright_requests_unshadowed",
+            "Requests that the shadows could not keep up with",
+            self.unshadowed.clone(),
+        );
         registry.register("loopwright_predictions_refused", "Predictions refused: the log was full", self.refused.clone());
     }
 
@@ -85,6 +93,7 @@ impl ServingMetrics {
         EndpointMetrics {
             requests: self.requests.get_or_create_owned(&label),
             latency: self.latency.get_or_create_owned(&label),
+            unshadowed: self.unshadowed.get_or_create_owned(&label),
             errors: self.errors.clone(),
             endpoint: label.endpoint,
         }

@@ -92,7 +92,7 @@ impl Routing {
                 .hint(format!("at most {MAX_SHADOWS}")));
         }
         let parts: Vec<&Served> = self.parts().map(|(_, served)| served).collect();
-        let twice = parts.iter().enumerate().find(|(i, served)| parts[..*i].contains(*served));
+        let twice = parts.iter().enumerate().find(|(i, served)| parts.iter().take(*i).any(|other| other == *served));
         match twice {
             Some((_, served)) => Err(INVALID_ROUTING
                 .error(format!("{served} plays two parts behind one endpoint"))

@@ -1,11 +1,11 @@
 //! Shadows score behind the answer: on a thread of their own, for the log only.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::time::Instant;
 
 use lw_core::{Name, Timestamp};
+use prometheus_client::metrics::counter::Counter;
 use tokio::sync::oneshot;
 
 use crate::Rows;
@@ -23,23 +23,23 @@ enum Job {
 /// The thread that scores for shadows. It ends when the endpoint is dropped.
 pub struct ShadowWorker {
     queue: SyncSender<Job>,
-    n_skipped: AtomicU64,
+    n_skipped: Counter,
 }
 
 impl ShadowWorker {
-    pub fn start(endpoint: &Name, log: Arc<PredictionLog>) -> Self {
+    pub fn start(endpoint: &Name, log: Arc<PredictionLog>, n_skipped: Counter) -> Self {
         let (queue, jobs) = sync_channel(MAX_WAITING);
         let spawned = std::thread::Builder::new().name(format!("shadow-{endpoint}")).spawn(move || run(&jobs, &log));
         if let Err(error) = spawned {
             tracing::error!(%error, "Shadows of endpoint `{endpoint}` cannot run: {error}");
         }
-        Self { queue, n_skipped: AtomicU64::new(0) }
+        Self { queue, n_skipped }
     }
 
     pub fn submit(&self, routes: Arc<Routes>, rows: Rows, at: Timestamp, request_id: &str) {
         let job = Job::Score { routes, rows, at, request_id: request_id.to_owned() };
         if let Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) = self.queue.try_send(job) {
-            let n_skipped = self.n_skipped.fetch_add(1, Ordering::Relaxed) + 1;
+            let n_skipped = self.n_skipped.inc() + 1;
             if n_skipped.is_power_of_two() {
                 tracing::warn!(n_skipped, "Shadows cannot keep up: {n_skipped} requests went unshadowed");
             }

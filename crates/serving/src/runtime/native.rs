@@ -44,8 +44,8 @@ impl Native {
 
     /// Runs `work` with buffers that no other request uses. The slot's lock is only ever tried, so nobody waits.
     fn with_scratch<T>(&self, work: impl FnOnce(&mut Scratch) -> T) -> T {
-        let slot = &self.scratches[self.next.fetch_add(1, Ordering::Relaxed) % N_SCRATCHES];
-        match slot.try_lock() {
+        let turn = self.next.fetch_add(1, Ordering::Relaxed) % N_SCRATCHES;
+        match self.scratches.get(turn).and_then(Mutex::try_lock) {
             Some(mut kept) => work(kept.get_or_insert_with(|| Box::new(self.evaluator.scratch()))),
             None => work(&mut self.evaluator.scratch()),
         }

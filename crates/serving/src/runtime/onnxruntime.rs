@@ -44,7 +44,7 @@ impl OnnxRuntime {
         let free = (0..n_sessions).find_map(|offset| self.sessions.get((first + offset) % n_sessions)?.try_lock());
         match free {
             Some(mut session) => work(&mut session),
-            None => work(&mut self.sessions[first % n_sessions].lock()),
+            None => work(&mut self.sessions.get(first % n_sessions).expect("there is at least one session").lock()),
         }
     }
 
@@ -101,7 +101,7 @@ fn tensor(port: &Port, columns: &[ArrayRef], n_rows: usize) -> Result<SessionInp
         });
         return Ok(Tensor::from_string_array((shape, texts.as_slice())).map_err(failed)?.into());
     }
-    let columns: Result<Vec<Vec<f64>>> = columns.iter().map(|column| numbers(column)).collect();
+    let columns: Result<Vec<Vec<f64>>> = columns.iter().map(numbers).collect();
     let values: Vec<f64> = interleave(&columns?, n_rows, Clone::clone);
     let is_whole = matches!(port.element, Some(Element::Int32 | Element::Int64 | Element::Bool));
     if is_whole && values.iter().any(|value| value.is_nan()) {
@@ -150,10 +150,16 @@ fn read_scores(value: &DynValue, n_rows: usize, output: Output, scores: &mut Vec
         return Ok(());
     }
     if let Ok((_, values)) = value.try_extract_tensor::<f32>() {
-        return column_scores(values.len(), |index| f64::from(values[index]), n_rows, output, scores);
+        return column_scores(
+            values.len(),
+            |index| values.get(index).copied().map_or(f64::NAN, f64::from),
+            n_rows,
+            output,
+            scores,
+        );
     }
     let (_, values) = value.try_extract_tensor::<f64>().map_err(failed)?;
-    column_scores(values.len(), |index| values[index], n_rows, output, scores)
+    column_scores(values.len(), |index| values.get(index).copied().unwrap_or(f64::NAN), n_rows, output, scores)
 }
 
 fn failed(error: ort::Error) -> Error {
