@@ -8,11 +8,11 @@ pub const BODY_TOO_LARGE: Failure = Failure::new("body-too-large", Kind::Invalid
 pub const UNKNOWN_ROUTE: Failure = Failure::new("unknown-route", Kind::NotFound);
 pub const METHOD_NOT_ALLOWED: Failure = Failure::new("method-not-allowed", Kind::Invalid);
 pub const TOKEN_MISSING: Failure = Failure::new("token-missing", Kind::Unauthenticated);
-pub const TOKEN_WRONG: Failure = Failure::new("token-wrong", Kind::Unauthenticated);
 pub const FOREIGN_HOST: Failure = Failure::new("foreign-host", Kind::Forbidden);
 pub const FOREIGN_ORIGIN: Failure = Failure::new("foreign-origin", Kind::Forbidden);
 pub const INVALID_ACTOR: Failure = Failure::new("invalid-actor", Kind::Invalid);
+/// Somebody with a token of their own claims to be somebody else.
+pub const FOREIGN_ACTOR: Failure = Failure::new("foreign-actor", Kind::Forbidden);
 pub const EXPOSED_WITHOUT_AUTHENTICATION: Failure = Failure::new("exposed-without-authentication", Kind::Forbidden);
-pub const TOKEN_FILE: Failure = Failure::new("token-file", Kind::Unavailable);
 pub const REQUEST_TIMEOUT: Failure = Failure::new("request-timeout", Kind::Timeout);
 pub const SERVE_FAILED: Failure = Failure::new("serve-failed", Kind::Unavailable);

@@ -3,29 +3,29 @@
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use lw_core::{Actor, Ctx, Result};
+use lw_governance::Identities;
 
 use crate::app::App;
 use crate::exposure::{Authentication, check_names};
-use crate::failures::{INVALID_ACTOR, REQUEST_TIMEOUT, TOKEN_MISSING, TOKEN_WRONG};
+use crate::failures::{FOREIGN_ACTOR, INVALID_ACTOR, REQUEST_TIMEOUT, TOKEN_MISSING};
 use crate::problem::Problem;
 use crate::route;
+use crate::token::LOCAL_ACTOR;
 
 /// Names the request in logs, the ledger and the prediction log. Callers may choose it.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-/// Who acts, as the caller says: the token shows that the caller may use the workspace, not who sits there.
+/// Who acts, as a caller with the workspace's own token says: that token shows that the caller may use the workspace, not who
+/// sits there. A token of somebody's own acts for its holder alone.
 pub const ACTOR: HeaderName = HeaderName::from_static("x-loopwright-actor");
-
-/// The actor of callers that do not say who they are.
-const DEFAULT_ACTOR: &str = "local";
 
 /// The one middleware. Handlers find the request's [`Ctx`] among its extensions.
 pub async fn guard(State(app): State<App>, mut request: Request, next: Next) -> Response {
     let request_id = request_id(request.headers()).unwrap_or_else(|| app.platform().ids.next_hex().into());
-    let mut response = match admit(&app, &request, &request_id) {
+    let mut response = match admit(&app, request.headers(), request.method(), request.uri(), &request_id).await {
         Ok(ctx) => {
             request.extensions_mut().insert(ctx);
             match tokio::time::timeout(app.limits().timeout, next.run(request)).await {
@@ -42,39 +42,37 @@ pub async fn guard(State(app): State<App>, mut request: Request, next: Next) -> 
     response
 }
 
-fn admit(app: &App, request: &Request, request_id: &Arc<str>) -> Result<Ctx> {
-    let headers = request.headers();
-    check_names(headers, request.uri(), app.access().is_loopback)?;
-    let is_public = route::is_public(request.method(), request.uri().path());
-    let basic_user =
-        if app.access().authentication == Authentication::None || is_public { None } else { authenticate(app, headers)? };
-    let actor = match headers.get(ACTOR) {
-        Some(actor) => parse_actor(actor.as_bytes())?,
-        None => basic_user.map_or_else(|| Ok(Actor::new(DEFAULT_ACTOR)), |user| parse_actor(user.as_bytes()))?,
-    };
-    Ok(app.ctx(actor, Arc::clone(request_id)))
+async fn admit(app: &App, headers: &HeaderMap, method: &Method, uri: &Uri, request_id: &Arc<str>) -> Result<Ctx> {
+    check_names(headers, uri, app.access().is_loopback)?;
+    let claimed = headers.get(ACTOR).map(|actor| parse_actor(actor.as_bytes())).transpose()?;
+    let is_open = app.access().authentication == Authentication::None || route::is_public(method, uri.path());
+    let ctx = app.ctx(claimed.clone().unwrap_or_else(|| Actor::new(LOCAL_ACTOR)), Arc::clone(request_id));
+    let holder = if is_open { None } else { authenticate(app, headers, &ctx).await? };
+    match (holder, claimed) {
+        (None, _) => Ok(ctx),
+        (Some(holder), Some(claimed)) if claimed != holder => Err(FOREIGN_ACTOR
+            .error(format!("the token of `{holder}` cannot act as `{claimed}`"))
+            .hint(format!("leave `{ACTOR}` out; a token of somebody's own acts for its holder"))),
+        (Some(holder), _) => Ok(ctx.acting_as(holder)),
+    }
 }
 
-/// Accepts `Bearer TOKEN`, and `Basic` with the token as password so that a browser can show the status page. Returns the user
-/// name of the latter.
-fn authenticate(app: &App, headers: &HeaderMap) -> Result<Option<String>> {
-    let hint = "send `Authorization: Bearer TOKEN`; the token is in the file `token` of the workspace";
+/// Accepts `Bearer TOKEN`, and `Basic` with the token as password so that a browser can show the status page. Returns the holder
+/// of a token of somebody's own; the workspace's own token has none.
+async fn authenticate(app: &App, headers: &HeaderMap, ctx: &Ctx) -> Result<Option<Actor>> {
     let Some(given) = headers.get(header::AUTHORIZATION) else {
-        return Err(TOKEN_MISSING.error("this server asks for a token").hint(hint));
+        return Err(TOKEN_MISSING
+            .error("this server asks for a token")
+            .hint("send `Authorization: Bearer TOKEN`; the token is in the file `token` of the workspace"));
     };
-    let token = &app.access().token;
     let given = given.as_bytes();
-    if let Some(bearer) = strip_scheme(given, b"bearer ")
-        && token.is(bearer)
-    {
+    let basic = strip_scheme(given, b"basic ").and_then(decode_basic).map(|(_, password)| password.into_bytes());
+    let shown = strip_scheme(given, b"bearer ").map(<[u8]>::to_vec).or(basic).unwrap_or_default();
+    if app.access().token.is(&shown) {
         return Ok(None);
     }
-    if let Some((user, password)) = strip_scheme(given, b"basic ").and_then(decode_basic)
-        && token.is(password.as_bytes())
-    {
-        return Ok(Some(user).filter(|user| !user.is_empty()));
-    }
-    Err(TOKEN_WRONG.error("the token is not the token of this workspace").hint(hint))
+    let shown = String::from_utf8(shown).unwrap_or_default();
+    Identities::new(app.store().clone()).authenticate(ctx, &shown).await.map(Some)
 }
 
 fn strip_scheme<'a>(value: &'a [u8], scheme: &[u8]) -> Option<&'a [u8]> {

@@ -1,46 +1,36 @@
-//! The workspace's token: whoever can read the file may use the workspace.
+//! The secret that a workspace's own clients show: in the workspace's token file, or only within this process.
 
-use std::fs::{File, OpenOptions};
-use std::io::{ErrorKind, Read, Write};
+use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use lw_core::{Error, Result};
+use lw_core::{Actor, Ctx, Error, Result};
+use lw_governance::Identities;
+use lw_store::Store;
 
-use crate::failures::TOKEN_FILE;
-
-/// Marks our tokens for secret scanners.
-const PREFIX: &str = "lw_";
-const N_RANDOM_BYTES: usize = 32;
+/// Who acts with the workspace's own token and does not say who they are.
+pub const LOCAL_ACTOR: &str = "local";
 
 /// A secret that is compared, and never printed.
 #[derive(Clone)]
 pub struct Token(Box<str>);
 
 impl Token {
-    /// Reads the token of a workspace, or makes one that only its owner can read.
-    pub fn of_workspace(directory: &Path) -> Result<Self> {
-        let path = path(directory);
-        match read(&path) {
-            Some(token) => Ok(token),
-            None => Self::make(&path).map_err(|error| unusable(&path, error)),
-        }
+    /// The token of the workspace, which its owner can read in the file `token`; made if it is missing.
+    pub fn of_workspace(ctx: &Ctx, store: &Store, directory: &Path) -> Result<Self> {
+        let identities = Identities::new(store.clone());
+        let (file, actor) = (path(directory), Actor::new(LOCAL_ACTOR));
+        // The store works on threads of its own, so waiting here, once at the start, holds up nothing.
+        let text = futures::executor::block_on(identities.local_token(ctx, &file, &actor))?;
+        Ok(Self(text.into()))
     }
 
-    fn make(path: &Path) -> std::io::Result<Self> {
-        let mut bytes = [0_u8; N_RANDOM_BYTES];
-        File::open("/dev/urandom")?.read_exact(&mut bytes)?;
-        let digits: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-        let text = format!("{PREFIX}{digits}");
-        let made = private().create_new(true).open(path).and_then(|mut file| {
-            file.write_all(text.as_bytes())?;
-            file.sync_all()
-        });
-        match made {
-            Ok(()) => Ok(Self(text.into())),
-            // Another process was faster: its token counts.
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => read(path).ok_or(error),
-            Err(error) => Err(error),
-        }
+    /// A secret that nobody outside this process knows.
+    pub fn of_process() -> Result<Self> {
+        let mut bytes = [0_u8; 32];
+        let read = File::open("/dev/urandom").and_then(|mut file| file.read_exact(&mut bytes));
+        read.map_err(|error| Error::bug("the system gives no random bytes").cause(error))?;
+        Ok(Self(bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>().into()))
     }
 
     /// Compares in time that does not depend on where the texts differ.
@@ -61,43 +51,14 @@ impl std::fmt::Debug for Token {
     }
 }
 
-/// The token that stands in a workspace, for its clients. None if no server or command has made one.
+/// The token that stands in a workspace, for its clients. None if no server has made one.
 pub fn read_token(directory: &Path) -> Option<String> {
-    read(&path(directory)).map(|token| token.reveal())
+    let text = std::fs::read_to_string(path(directory)).ok()?;
+    Some(text.trim().to_owned()).filter(|text| !text.is_empty())
 }
 
 fn path(directory: &Path) -> PathBuf {
     directory.join("token")
-}
-
-fn read(path: &Path) -> Option<Token> {
-    let text = std::fs::read_to_string(path).ok()?;
-    let text = text.trim();
-    let digits = text.strip_prefix(PREFIX)?;
-    let is_whole = digits.len() == 2 * N_RANDOM_BYTES && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
-    is_whole.then(|| Token(text.into()))
-}
-
-#[cfg(unix)]
-fn private() -> OpenOptions {
-    use std::os::unix::fs::OpenOptionsExt;
-    let mut options = OpenOptions::new();
-    options.write(true).mode(0o600);
-    options
-}
-
-#[cfg(not(unix))]
-fn private() -> OpenOptions {
-    let mut options = OpenOptions::new();
-    options.write(true);
-    options
-}
-
-fn unusable(path: &Path, error: std::io::Error) -> Error {
-    TOKEN_FILE
-        .error(format!("the token file {} cannot be used: {error}", path.display()))
-        .hint("check that the workspace can be written to; a damaged token file can be deleted, a new one is made")
-        .cause(error)
 }
 
 #[cfg(test)]
@@ -105,35 +66,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_workspace_has_one_token_that_only_its_owner_reads() {
-        let dir = tempfile::tempdir().unwrap();
-        assert_eq!(read_token(dir.path()), None);
-        let token = Token::of_workspace(dir.path()).unwrap();
-        assert_eq!(Token::of_workspace(dir.path()).unwrap().reveal(), token.reveal());
-        assert_eq!(read_token(dir.path()), Some(token.reveal()));
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::PermissionsExt;
-            assert_eq!(std::fs::metadata(path(dir.path())).unwrap().permissions().mode() & 0o777, 0o600);
-        }
-        assert_eq!(format!("{token:?}"), "Token(…)");
+    fn a_workspace_keeps_its_token() {
+        lw_store::testing::both(|store| async move {
+            let dir = tempfile::tempdir().unwrap();
+            let ctx = Ctx::real(Actor::new("loopwright:server"), "test");
+            assert_eq!(read_token(dir.path()), None);
+            let token = Token::of_workspace(&ctx, &store, dir.path()).unwrap();
+            assert_eq!(Token::of_workspace(&ctx, &store, dir.path()).unwrap().reveal(), token.reveal());
+            assert_eq!(read_token(dir.path()), Some(token.reveal()));
+            assert_eq!(format!("{token:?}"), "Token(…)");
+        });
     }
 
     #[test]
     fn only_the_whole_token_is_the_token() {
-        let dir = tempfile::tempdir().unwrap();
-        let token = Token::of_workspace(dir.path()).unwrap();
+        let token = Token::of_process().unwrap();
         let text = token.reveal();
-        assert!(token.is(text.as_bytes()));
-        assert!(!token.is(b"") && !token.is(&text.as_bytes()[..66]) && !token.is(format!("{text}0").as_bytes()));
-        assert!(!token.is(text.to_uppercase().as_bytes()));
-    }
-
-    #[test]
-    fn a_damaged_token_file_is_an_error_and_no_open_door() {
-        let dir = tempfile::tempdir().unwrap();
-        std::fs::write(path(dir.path()), "").unwrap();
-        assert!(Token::of_workspace(dir.path()).unwrap_err().is(TOKEN_FILE));
-        assert_eq!(read_token(dir.path()), None);
+        assert!(token.is(text.as_bytes()) && !Token::of_process().unwrap().is(text.as_bytes()));
+        assert!(!token.is(b"") && !token.is(&text.as_bytes()[..63]) && !token.is(format!("{text}0").as_bytes()));
     }
 }

@@ -16,12 +16,16 @@ use crate::route::{Action, Route};
 pub fn routes() -> Vec<Route> {
     vec![
         Route::get("/api/v1/tables", Action::Read, "table", tables).summary("Every table with its newest version"),
-        Route::get("/api/v1/tables/{table}", Action::Read, "table", table).summary("The versions of a table, newest first; ?before=N&limit=N"),
-        Route::get("/api/v1/tables/{table}/profile", Action::Read, "table", profile).summary("The profile of a table's newest version"),
-        Route::get("/api/v1/feature-views", Action::Read, "feature_view", views).summary("Every feature view with how far it has come online"),
+        Route::get("/api/v1/tables/{table}", Action::Read, "table", table)
+            .summary("The versions of a table, newest first; ?before=N&limit=N"),
+        Route::get("/api/v1/tables/{table}/profile", Action::Read, "table", profile)
+            .summary("The profile of a table's newest version"),
+        Route::get("/api/v1/feature-views", Action::Read, "feature_view", views)
+            .summary("Every feature view with how far it has come online"),
         Route::get("/api/v1/feature-views/{view}", Action::Read, "feature_view", view).summary("One feature view"),
         Route::get("/api/v1/alerts", Action::Read, "alert", alerts).summary("Alerts of all models; ?model=NAME"),
-        Route::get("/api/v1/observations/{model}", Action::Read, "alert", observations).summary("What the monitors measured; ?after=TIME&limit=N"),
+        Route::get("/api/v1/observations/{model}", Action::Read, "alert", observations)
+            .summary("What the monitors measured; ?after=TIME&limit=N"),
         Route::get("/api/v1/runs", Action::Read, "run", runs).summary("Tracked runs, newest first; ?limit=N"),
     ]
 }
@@ -48,16 +52,27 @@ struct Page {
 }
 
 async fn table(State(app): State<App>, Path(table): Path<String>, Query(page): Query<Page>) -> Answer<axum::Json<Value>> {
-    let versions = lw_data::queries::table_versions(app.store(), &Name::parse(&table)?, page.before, page.limit.unwrap_or(100).clamp(1, 1000)).await?;
+    let versions = lw_data::queries::table_versions(
+        app.store(),
+        &Name::parse(&table)?,
+        page.before,
+        page.limit.unwrap_or(100).clamp(1, 1000),
+    )
+    .await?;
     Ok(axum::Json(json!({ "items": versions.iter().map(table_view).collect::<Vec<_>>() })))
 }
 
 async fn profile(State(app): State<App>, Path(table): Path<String>) -> Answer<axum::Json<Value>> {
     let name = Name::parse(&table)?;
     let version = lw_data::queries::latest_version(app.store(), &name).await?;
-    let version = version.ok_or_else(|| lw_data::failures::TABLE_VERSION_UNKNOWN.error(format!("there is no table `{name}`")).hint("`loopwright tables` lists them"))?;
+    let version = version.ok_or_else(|| {
+        lw_data::failures::TABLE_VERSION_UNKNOWN
+            .error(format!("there is no table `{name}`"))
+            .hint("`loopwright tables` lists them")
+    })?;
     let bytes = app.workspace()?.artifacts().get(&version.profile).await?;
-    let profile: Value = serde_json::from_slice(&bytes).map_err(|error| lw_core::Error::bug("a stored profile cannot be read").cause(error))?;
+    let profile: Value =
+        serde_json::from_slice(&bytes).map_err(|error| lw_core::Error::bug("a stored profile cannot be read").cause(error))?;
     Ok(axum::Json(json!({ "table": name, "version": version.version, "profile": profile })))
 }
 
@@ -112,7 +127,11 @@ struct ObservationQuery {
     limit: Option<u64>,
 }
 
-async fn observations(State(app): State<App>, Path(model): Path<String>, Query(query): Query<ObservationQuery>) -> Answer<axum::Json<Value>> {
+async fn observations(
+    State(app): State<App>,
+    Path(model): Path<String>,
+    Query(query): Query<ObservationQuery>,
+) -> Answer<axum::Json<Value>> {
     let monitoring = Monitoring::new(app.store().clone());
     let after = query.after.unwrap_or(Timestamp::from_micros(0));
     let found = monitoring.observations(&Name::parse(&model)?, after, query.limit.unwrap_or(1000).clamp(1, 10_000)).await?;

@@ -21,5 +21,8 @@ pub fn routes() -> Vec<Route> {
         ledger::routes(),
         process::routes(),
         openapi::routes(),
-    ].into_iter().flatten().collect()
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }

@@ -16,13 +16,16 @@ use crate::route::{Action, Route};
 pub fn routes() -> Vec<Route> {
     vec![
         Route::get("/api/v1/models", Action::Read, "model", list).summary("Models by name; ?after=NAME&limit=N"),
-        Route::get("/api/v1/models/{model}/versions", Action::Read, "model", versions).summary("Versions, newest first; ?before=N&limit=N"),
-        Route::get("/api/v1/models/{model}/versions/{version}", Action::Read, "model", version).summary("One version with its report"),
+        Route::get("/api/v1/models/{model}/versions", Action::Read, "model", versions)
+            .summary("Versions, newest first; ?before=N&limit=N"),
+        Route::get("/api/v1/models/{model}/versions/{version}", Action::Read, "model", version)
+            .summary("One version with its report"),
         Route::post("/api/v1/models/{model}/versions/{version}/approvals", Action::Approve, "model", decide)
             .summary("Grants or refuses approval; {verdict: grant|refuse, reason}"),
         Route::post("/api/v1/models/{model}/versions/{version}/reproduce", Action::Write, "model", reproduce)
             .summary("Builds a version again from its record and compares digests"),
-        Route::get("/api/v1/models/{model}/why", Action::Read, "model", why).summary("The five answers with their evidence; ?version=N"),
+        Route::get("/api/v1/models/{model}/why", Action::Read, "model", why)
+            .summary("The five answers with their evidence; ?version=N"),
         Route::post("/api/v1/models/{model}/runs", Action::Write, "model", run).summary("Starts the model's pipeline"),
     ]
 }
@@ -82,7 +85,8 @@ async fn view(registry: &Registry, version: &ModelVersion) -> lw_core::Result<Ve
     let decision = registry.gate_decision(&version.model, version.version).await?;
     let approvals = registry.approvals(&version.model, version.version).await?;
     let aliases = registry.aliases(&version.model).await?;
-    let aliases: Vec<Alias> = aliases.into_iter().filter(|pointer| pointer.version == version.version).map(|pointer| pointer.alias).collect();
+    let aliases: Vec<Alias> =
+        aliases.into_iter().filter(|pointer| pointer.version == version.version).map(|pointer| pointer.alias).collect();
     let state = match &decision {
         _ if aliases.contains(&Alias::champion()) => "champion",
         Some(decision) if !decision.outcome.has_passed() => "refused by gates",
@@ -106,7 +110,11 @@ async fn view(registry: &Registry, version: &ModelVersion) -> lw_core::Result<Ve
     })
 }
 
-async fn versions(State(app): State<App>, Path(model): Path<String>, Query(page): Query<VersionPage>) -> Answer<axum::Json<Value>> {
+async fn versions(
+    State(app): State<App>,
+    Path(model): Path<String>,
+    Query(page): Query<VersionPage>,
+) -> Answer<axum::Json<Value>> {
     let (registry, model) = (registry(&app), Name::parse(&model)?);
     registry.model(&model).await?;
     let mut items = Vec::new();
@@ -158,7 +166,11 @@ async fn decide(
     Ok(axum::Json(json!({ "message": message, "run": run })))
 }
 
-async fn reproduce(State(app): State<App>, Extension(ctx): Extension<Ctx>, Path((model, number)): Path<(String, u64)>) -> Answer<axum::Json<Value>> {
+async fn reproduce(
+    State(app): State<App>,
+    Extension(ctx): Extension<Ctx>,
+    Path((model, number)): Path<(String, u64)>,
+) -> Answer<axum::Json<Value>> {
     Ok(axum::Json(json!(app.workspace()?.reproduce(&ctx, &Name::parse(&model)?, number).await?)))
 }
 

@@ -15,11 +15,13 @@ pub fn routes() -> Vec<Route> {
     vec![
         Route::get("/api/v1/pipeline-runs", Action::Read, "pipeline", list).summary("Runs, newest first; ?pipeline=NAME&limit=N"),
         Route::get("/api/v1/pipeline-runs/{run}", Action::Read, "pipeline", show).summary("One run with its steps"),
-        Route::get("/api/v1/pipeline-runs/{run}/logs", Action::Read, "pipeline", logs).summary("Log lines after a cursor; ?after=CURSOR&limit=N"),
+        Route::get("/api/v1/pipeline-runs/{run}/logs", Action::Read, "pipeline", logs)
+            .summary("Log lines after a cursor; ?after=CURSOR&limit=N"),
         Route::post("/api/v1/pipeline-runs/{run}/cancel", Action::Write, "pipeline", cancel).summary("Stops a run"),
         Route::post("/api/v1/pipeline-runs/{run}/resume", Action::Write, "pipeline", resume)
             .summary("Continues a failed run; finished steps stay finished"),
-        Route::post("/api/v1/pipelines/{pipeline}/runs", Action::Write, "pipeline", start).summary("Starts a pipeline of the project"),
+        Route::post("/api/v1/pipelines/{pipeline}/runs", Action::Write, "pipeline", start)
+            .summary("Starts a pipeline of the project"),
         Route::post("/api/v1/ingestions", Action::Write, "source", ingest).summary("Ingests one source or all; {source?}"),
         Route::post("/api/v1/materializations", Action::Write, "feature_view", materialize)
             .summary("Brings one feature view or all up to date online; {view?}"),
@@ -52,12 +54,16 @@ fn view(run: &RunView) -> Value {
         _ => format!("{} {state}", summary.pipeline),
     };
     let next = match (state, version) {
-        ("waiting", Some(version)) => Some(format!("loopwright approve {}@{version} --reason \"…\" --as SOMEBODY_ELSE", summary.pipeline)),
+        ("waiting", Some(version)) => {
+            Some(format!("loopwright approve {}@{version} --reason \"…\" --as SOMEBODY_ELSE", summary.pipeline))
+        }
         _ => None,
     };
     let error = match (failed, state) {
         (Some(error), _) => Some(json!({ "code": error.code, "message": error.message })),
-        (None, "refused") => Some(json!({ "code": "gates-refused", "kind": "refused", "message": message, "hint": format!("`loopwright why {}` shows the numbers", summary.pipeline) })),
+        (None, "refused") => Some(
+            json!({ "code": "gates-refused", "kind": "refused", "message": message, "hint": format!("`loopwright why {}` shows the numbers", summary.pipeline) }),
+        ),
         _ => None,
     };
     let steps: Vec<Value> = run
@@ -131,7 +137,11 @@ async fn resume(State(app): State<App>, Extension(ctx): Extension<Ctx>, Path(run
     Ok(axum::Json(run_view(&app, &run).await?))
 }
 
-async fn start(State(app): State<App>, Extension(ctx): Extension<Ctx>, Path(pipeline): Path<String>) -> Answer<axum::Json<Value>> {
+async fn start(
+    State(app): State<App>,
+    Extension(ctx): Extension<Ctx>,
+    Path(pipeline): Path<String>,
+) -> Answer<axum::Json<Value>> {
     let started = app.workspace()?.pipelines().start(&ctx, &Name::parse(&pipeline)?, Start::by_hand()).await?;
     Ok(axum::Json(run_view(&app, &started.run).await?))
 }
@@ -143,7 +153,11 @@ struct IngestBody {
     source: Option<Name>,
 }
 
-async fn ingest(State(app): State<App>, Extension(ctx): Extension<Ctx>, Json(body): Json<IngestBody>) -> Answer<axum::Json<Value>> {
+async fn ingest(
+    State(app): State<App>,
+    Extension(ctx): Extension<Ctx>,
+    Json(body): Json<IngestBody>,
+) -> Answer<axum::Json<Value>> {
     let started = app.workspace()?.start_ingestion(&ctx, body.source.as_ref(), Start::by_hand()).await?;
     Ok(axum::Json(run_view(&app, &started.run).await?))
 }
@@ -155,8 +169,15 @@ struct MaterializeBody {
     view: Option<Name>,
 }
 
-async fn materialize(State(app): State<App>, Extension(ctx): Extension<Ctx>, Json(body): Json<MaterializeBody>) -> Answer<axum::Json<Value>> {
+async fn materialize(
+    State(app): State<App>,
+    Extension(ctx): Extension<Ctx>,
+    Json(body): Json<MaterializeBody>,
+) -> Answer<axum::Json<Value>> {
     let views = app.workspace()?.materialize(&ctx, body.view.as_ref()).await?;
-    let items: Vec<Value> = views.iter().map(|view| json!({ "view": view.view, "version": view.version, "n_rows": view.n_written, "until": view.watermark })).collect();
+    let items: Vec<Value> = views
+        .iter()
+        .map(|view| json!({ "view": view.view, "version": view.version, "n_rows": view.n_written, "until": view.watermark }))
+        .collect();
     Ok(axum::Json(json!({ "items": items })))
 }

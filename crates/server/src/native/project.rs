@@ -17,8 +17,10 @@ use crate::route::{Action, Route};
 pub fn routes() -> Vec<Route> {
     vec![
         Route::get("/api/v1/project", Action::Read, "project", show).summary("The project that runs"),
-        Route::post("/api/v1/project/check", Action::Read, "project", check).summary("All faults of a project's files; {root, files: {path: text}}"),
-        Route::post("/api/v1/project/plan", Action::Read, "project", plan).summary("What applying a project would change and invalidate"),
+        Route::post("/api/v1/project/check", Action::Read, "project", check)
+            .summary("All faults of a project's files; {root, files: {path: text}}"),
+        Route::post("/api/v1/project/plan", Action::Read, "project", plan)
+            .summary("What applying a project would change and invalidate"),
         Route::post("/api/v1/project/apply", Action::Write, "project", apply).summary("Makes a project the one that runs"),
     ]
 }
@@ -80,7 +82,11 @@ async fn plan(State(app): State<App>, Json(body): Json<BundleBody>) -> Answer<ax
     Ok(axum::Json(json!(app.workspace()?.plan(&project).await?)))
 }
 
-async fn apply(State(app): State<App>, Extension(ctx): Extension<Ctx>, Json(body): Json<BundleBody>) -> Answer<axum::Json<Value>> {
+async fn apply(
+    State(app): State<App>,
+    Extension(ctx): Extension<Ctx>,
+    Json(body): Json<BundleBody>,
+) -> Answer<axum::Json<Value>> {
     let project = parse(body).map_err(first)?;
     let (plan, applied) = app.workspace()?.apply(&ctx, project).await?;
     Ok(axum::Json(json!({ "plan": plan, "version": applied.version, "digest": applied.digest, "commit": applied.commit })))

@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 
 use axum::body::Body;
 use axum::http::{Request, header};
+use lw_core::Actor;
+use lw_governance::Identities;
 use lw_server::{ACTOR, Action, Authentication, Limits, REQUEST_ID};
 
 use crate::world::World;
@@ -29,12 +31,34 @@ async fn no_route_answers_without_the_token() {
             if route.action == Action::Probe {
                 assert_eq!(answer.status, 200, "{}", route.path);
             } else {
-                let code = if authorization.is_none() { "token-missing" } else { "token-wrong" };
+                let code = if authorization.is_none() { "token-missing" } else { "bad-token" };
                 answer.is_problem(401, code);
                 assert!(answer.headers.contains_key(header::WWW_AUTHENTICATE));
             }
         }
     }
+}
+
+#[tokio::test]
+async fn a_token_of_ones_own_acts_for_its_holder_until_it_is_revoked() {
+    let world = World::make().await;
+    let identities = Identities::new(world.app.store().clone());
+    let (ctx, bea) = (world.app.ctx(Actor::new("ana"), "setup".into()), Actor::new("bea"));
+    identities.ensure(&ctx, &bea, "Bea").await.unwrap();
+    let token = identities.create_token(&ctx, &bea, "laptop", None).await.unwrap();
+    let send = async |actor: Option<&str>| {
+        let mut request = Request::post("/api/v1/endpoints/late_arrival/rollback")
+            .header(header::HOST, "localhost")
+            .header(header::AUTHORIZATION, format!("Bearer {}", token.text()));
+        if let Some(actor) = actor {
+            request = request.header(ACTOR, actor);
+        }
+        world.send(request.body(Body::from("{}")).unwrap()).await
+    };
+    send(Some("ana")).await.is_problem(403, "foreign-actor");
+    assert_eq!(send(None).await.json()["activated_by"], "bea");
+    identities.revoke_token(&ctx, &token.token.id).await.unwrap();
+    send(None).await.is_problem(401, "bad-token");
 }
 
 #[tokio::test]

@@ -78,10 +78,10 @@ impl World {
             };
             serving.activate(&ctx, activation).await.unwrap();
         }
-        let token = Token::of_workspace(dir.path()).unwrap();
+        let token = Token::of_process().unwrap();
         let access = Access { authentication, token, is_loopback: true };
         let app = App::new(Platform { store, serving, clock, ids }, access, limits);
-        let token = lw_server::read_token(dir.path()).unwrap();
+        let token = app.local_token().unwrap_or_default();
         Self { router: lw_server::router(app.clone()), app, token, _dir: dir }
     }
 
