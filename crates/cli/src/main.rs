@@ -7,6 +7,7 @@ mod connect;
 mod failures;
 mod progress;
 mod render;
+mod threads;
 
 use std::process::ExitCode;
 
@@ -16,6 +17,7 @@ use clap::Parser;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    threads::let_waiting_threads_sleep();
     let cli = args::Cli::parse();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,

@@ -1,10 +1,12 @@
 //! What callers ask of a workspace: apply a project, start runs, let the steps run.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use lw_core::{Ctx, Entry, Error, Name, Result};
 use lw_pipelines::{Canceller, Start, Started, Worker, WorkerOptions};
 use lw_store::EntryFilter;
+use lw_tracking::Tracking;
 
 use crate::check::check;
 use crate::compile;
@@ -121,3 +123,49 @@ impl Workspace {
 }
 
 const PAGE: u64 = 500;
+
+/// How long a decision waits for the run that it lets go on.
+const SETTLE: Duration = Duration::from_secs(60);
+
+impl Workspace {
+    /// Waits until the newest run of a model is over or waits for a person, and returns its id.
+    pub async fn settle(&self, model: &Name) -> Result<Option<lw_pipelines::PipelineRunId>> {
+        let now = self.clock().now() + lw_core::Span::from_secs(1);
+        let Some(newest) = self.pipelines().runs(Some(model), now, 1).await?.into_iter().next() else {
+            return Ok(None);
+        };
+        match self.pipelines().wait(&newest.run, SETTLE).await {
+            Err(error) if !error.is(lw_pipelines::RUN_UNFINISHED) => Err(error),
+            _ => Ok(Some(newest.run)),
+        }
+    }
+
+    /// Brings one feature view of the running project, or all, up to date online.
+    pub async fn materialize(&self, ctx: &Ctx, view: Option<&Name>) -> Result<Vec<features::MaterializedView>> {
+        let project = self.project().await?.project;
+        features::materialize(self, ctx, &project, view).await
+    }
+
+    /// The five answers about a model, for people.
+    pub async fn why_text(&self, model: &Name) -> Result<String> {
+        Ok(lw_governance::why(self.store(), model, None).await?.to_text())
+    }
+
+    /// Tracked runs of all experiments, newest first, for lists.
+    pub async fn tracked_runs(&self, limit: u64) -> Result<Vec<serde_json::Value>> {
+        let tracking = Tracking::new(self.store().clone());
+        let experiments = tracking.experiments(None, None, PAGE).await?;
+        let ids: Vec<_> = experiments.iter().map(|experiment| experiment.id).collect();
+        let runs = tracking.runs(&ids, None, None, limit).await?;
+        let name_of = |id| experiments.iter().find(|experiment| experiment.id == id).map(|experiment| experiment.name.clone());
+        let view = |data: lw_tracking::RunData| {
+            serde_json::json!({
+                "run_id": data.run.id, "experiment": name_of(data.run.experiment), "name": data.run.name, "status": data.run.status,
+                "started_at": data.run.started_at, "ended_at": data.run.ended_at, "params": data.params,
+                "metrics": data.metrics.iter().map(|(key, point)| (key.clone(), point.value)).collect::<std::collections::BTreeMap<_, _>>(),
+                "tags": data.tags, "circumstances": data.run.circumstances,
+            })
+        };
+        Ok(runs.into_iter().map(view).collect())
+    }
+}

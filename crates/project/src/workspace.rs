@@ -41,6 +41,7 @@ struct Inner {
     artifacts: Artifacts,
     engine: Engine,
     online: Arc<dyn OnlineStore>,
+    data: lw_data::Services,
     pipelines: Pipelines,
     serving: Arc<Serving>,
     background: Mutex<Vec<JoinHandle<()>>>,
@@ -76,10 +77,11 @@ impl Workspace {
             metrics: ServingMetrics::default(),
         }));
         serving.sync().await?;
+        let data = lw_data::Services::new(store.clone(), engine.clone(), artifacts.clone());
         let pipelines = Pipelines::new(store.clone());
         let background = Mutex::new(Vec::new());
         let ids = Arc::new(RandomIds);
-        Ok(Self(Arc::new(Inner { directory, clock, ids, store, artifacts, engine, online, pipelines, serving, background })))
+        Ok(Self(Arc::new(Inner { directory, clock, ids, store, artifacts, engine, online, data, pipelines, serving, background })))
     }
 
     pub fn directory(&self) -> &Path {
@@ -128,8 +130,8 @@ impl Workspace {
         lw_features::Services { store: self.0.store.clone(), artifacts: self.0.artifacts.clone(), engine: self.0.engine.clone() }
     }
 
-    pub fn data_services(&self) -> lw_data::Services {
-        lw_data::Services::new(self.0.store.clone(), self.0.engine.clone(), self.0.artifacts.clone())
+    pub fn data_services(&self) -> &lw_data::Services {
+        &self.0.data
     }
 
     pub fn materializer(&self) -> Materializer {

@@ -68,7 +68,7 @@ pub async fn pipelines(client: &Client, run: Option<&str>, json: bool) -> Result
     render::list(&answer["steps"], &[("step", "/key"), ("state", "/state"), ("attempt", "/attempt"), ("seconds", "/seconds"), ("message", "/message")]);
     let logs = client.get(&format!("/api/v1/pipeline-runs/{run}/logs?after=0")).await?;
     for line in logs["items"].as_array().map(Vec::as_slice).unwrap_or_default() {
-        render::out(&format!("{}  {}", render::cell(&line["step"]), render::cell(&line["text"])));
+        render::out(&format!("{}  {}", render::cell(&line["step"]), render::cell(&line["line"])));
     }
     Ok(())
 }
@@ -99,7 +99,7 @@ pub async fn features(client: &Client, view: Option<&str>, json: bool) -> Result
 
 pub async fn alerts(client: &Client, json: bool) -> Result<()> {
     let answer = client.get("/api/v1/alerts").await?;
-    let columns = [("model", "/model"), ("monitor", "/monitor"), ("state", "/state"), ("since", "/since"), ("value", "/value"), ("threshold", "/threshold")];
+    let columns = [("model", "/model"), ("monitor", "/monitor"), ("state", "/state"), ("since", "/since"), ("reasons", "/reasons")];
     show(&answer, json, &columns, "loopwright models");
     Ok(())
 }

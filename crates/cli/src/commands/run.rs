@@ -99,8 +99,8 @@ async fn follow(client: &Client, id: &str) -> Result<Value> {
         let run = client.get(&format!("/api/v1/pipeline-runs/{id}")).await?;
         let logs = client.get(&format!("/api/v1/pipeline-runs/{id}/logs?after={after}")).await?;
         for line in logs["items"].as_array().map(Vec::as_slice).unwrap_or_default() {
-            after = line["id"].as_i64().unwrap_or(after);
-            steps.log(&render::cell(&line["step"]), &render::cell(&line["text"]));
+            after = line["cursor"].as_i64().unwrap_or(after);
+            steps.log(&render::cell(&line["step"]), &render::cell(&line["line"]));
         }
         steps.update(run["steps"].as_array().map(Vec::as_slice).unwrap_or_default());
         if matches!(run["state"].as_str(), Some("succeeded" | "failed" | "cancelled" | "refused" | "waiting")) {
@@ -114,11 +114,11 @@ async fn follow(client: &Client, id: &str) -> Result<Value> {
 /// The failed step's own error, as the API reports it.
 fn failure(run: &Value) -> lw_core::Error {
     let error = &run["error"];
-    let kind = error["kind"].as_str().and_then(|kind| serde_json::from_value::<Kind>(json!(kind)).ok());
     let message = error["message"].as_str().map_or_else(|| "the run did not succeed".to_owned(), str::to_owned);
-    let failed = match (error["code"].as_str(), kind) {
-        (Some(code), Some(kind)) => (Failure { code: Box::leak(code.to_owned().into_boxed_str()), kind }).error(message),
-        _ => RUN_FAILED.error(message),
+    let failed = match error["code"].as_str() {
+        // Codes are `'static` everywhere else; the few that a client receives live as long as its process.
+        Some(code) => (Failure { code: Box::leak(code.to_owned().into_boxed_str()), kind: Kind::Refused }).error(message),
+        None => RUN_FAILED.error(message),
     };
     let id = render::cell(&run["id"]);
     failed.hint(error["hint"].as_str().map_or_else(|| format!("see `loopwright pipelines {id}`"), str::to_owned))

@@ -13,8 +13,9 @@ mod requests;
 pub use plot::quality_svg;
 pub use report::{Milestone, MonthQuality, ReplayReport};
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use async_trait::async_trait;
 use lw_core::{Actor, Clock as _, Error, Name, Result, SimulatedClock, Span, Timestamp};
@@ -30,6 +31,9 @@ use crate::project::Project;
 use crate::steps::model;
 use crate::workspace::Workspace;
 use requests::RequestFeed;
+
+/// The phase in which the endpoint is asked.
+const PREDICTING: &str = "predicting";
 
 /// What to replay.
 #[derive(Debug, Clone)]
@@ -93,13 +97,15 @@ pub async fn run(
         model,
         clock,
         show,
-        prediction_time: Duration::ZERO,
+        seconds: BTreeMap::new(),
         n_predictions: 0,
         summary: String::new(),
         last_entry: 0,
         milestones: Vec::new(),
     };
+    let began = Instant::now();
     replay.first_deployment().await?;
+    replay.spent("first deployment", began);
     replay.production(predictor).await?;
     let examples = replay.examples().await?;
     workspace.serving().deliver().await?;
@@ -109,7 +115,8 @@ pub async fn run(
         from: plan.from,
         to: plan.to,
         n_predictions: replay.n_predictions,
-        prediction_seconds: replay.prediction_time.as_secs_f64(),
+        prediction_seconds: replay.seconds.get(PREDICTING).copied().unwrap_or(0.0),
+        seconds: replay.seconds.iter().map(|(phase, seconds)| ((*phase).to_owned(), *seconds)).collect(),
         total_seconds: started.elapsed().as_secs_f64(),
         months,
         milestones: replay.milestones,
@@ -123,7 +130,8 @@ struct Replay<'a> {
     model: &'a ModelDefinition,
     clock: &'a SimulatedClock,
     show: &'a (dyn Fn(Event<'_>) + Sync),
-    prediction_time: Duration,
+    /// Wall seconds by phase.
+    seconds: BTreeMap<&'static str, f64>,
     n_predictions: u64,
     summary: String,
     /// The newest ledger entry that was shown.
@@ -150,10 +158,14 @@ impl Replay<'_> {
         while now < self.plan.to {
             let period_end = (now + Span::from_days(32)).month_start().min(self.plan.to);
             self.clock.set(now);
+            let began = Instant::now();
             let (mut feed, mut requests) = self.open_period(now, period_end).await?;
+            self.spent("taking in data", began);
             while now < period_end {
                 let next = (now + self.plan.step).min(period_end);
+                let began = Instant::now();
                 feed = self.advance(feed, now).await?;
+                self.spent("moving features", began);
                 let (bodies, n_rows) = requests.take_before(next)?;
                 self.ask(predictor, bodies, n_rows).await?;
                 if next.day_start() > now.day_start() {
@@ -193,20 +205,28 @@ impl Replay<'_> {
         for body in bodies {
             predictor.predict(self.plan.model.as_str(), body).await?;
         }
-        self.prediction_time += began.elapsed();
+        self.spent(PREDICTING, began);
         self.n_predictions += n_rows;
         Ok(())
     }
 
     /// What a server does all the time, done once a simulated day.
     async fn day(&mut self, now: Timestamp) -> Result<()> {
+        let began = Instant::now();
         self.workspace.tick(self.project).await?;
+        self.spent("monitoring", began);
+        let began = Instant::now();
         self.work().await?;
         self.approve_what_waits().await?;
         self.work().await?;
+        self.spent("retraining", began);
         self.tell().await?;
         (self.show)(Event::Clock { now, summary: &self.summary });
         Ok(())
+    }
+
+    fn spent(&mut self, phase: &'static str, began: Instant) {
+        *self.seconds.entry(phase).or_default() += began.elapsed().as_secs_f64();
     }
 
     async fn approve_what_waits(&self) -> Result<()> {

@@ -1,5 +1,6 @@
 //! What a replay found: plain data, and its rendering as Markdown.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use lw_core::Timestamp;
@@ -43,6 +44,8 @@ pub struct ReplayReport {
     /// Wall seconds that the predictions took through the endpoint, and all of the replay.
     pub prediction_seconds: f64,
     pub total_seconds: f64,
+    /// Where the time went, by phase.
+    pub seconds: BTreeMap<String, f64>,
     pub months: Vec<MonthQuality>,
     pub milestones: Vec<Milestone>,
 }
@@ -81,6 +84,10 @@ impl ReplayReport {
             self.prediction_rate(),
             self.total_seconds
         )?;
+        for (phase, seconds) in &self.seconds {
+            writeln!(text, "- {phase}: {seconds:.1} s")?;
+        }
+        writeln!(text)?;
         writeln!(text, "## Quality by month\n\n![AUC and log loss by month](quality.svg)\n")?;
         writeln!(text, "| month | labels | late | AUC | AUC, first version kept | log loss | log loss, first version kept |")?;
         writeln!(text, "|---|---|---|---|---|---|---|")?;

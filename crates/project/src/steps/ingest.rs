@@ -14,7 +14,7 @@ pub async fn run(step: &Step) -> Result<StepOutput> {
         return Err(UNKNOWN_REFERENCE.error(format!("there is no source `{source}` in the applied project")).hint("`loopwright apply` brings new ones"));
     };
     let root = &step.project.bundle.root;
-    let report = lw_data::ingest(&step.context.ctx, &step.workspace.data_services(), &file.value, root).await?;
+    let report = lw_data::ingest(&step.context.ctx, step.workspace.data_services(), &file.value, root).await?;
     step.log(format!("{source}: {} rows from {} files, {} to quarantine", report.n_rows(), report.commits.iter().map(|commit| commit.files.len()).sum::<usize>(), report.n_quarantined()));
     let output = StepOutput::done(json!(report));
     Ok(match report.commits.last() {
