@@ -58,7 +58,7 @@ def test_a_missing_file_is_named(project):
     (project.root / "data/orders.csv").unlink()
     project.run("apply")
     done = project.run("run", "churn", check=False)
-    assert done.returncode == 2, done.stderr
+    assert done.returncode == 1, done.stderr
     assert "data/orders.csv" in done.stderr
 
 

@@ -60,25 +60,39 @@ impl Client {
         for (name, value) in self.headers() {
             request = request.header(name, value);
         }
-        let request = request.body(Body::from(body)).map_err(|error| Error::bug("a request of the CLI is malformed").cause(error))?;
+        let request =
+            request.body(Body::from(body)).map_err(|error| Error::bug("a request of the CLI is malformed").cause(error))?;
         let response = router.oneshot(request).await.unwrap_or_else(|never| match never {});
         let status: StatusCode = response.status();
         let bytes = response.into_body().collect().await.map_err(|error| unreadable().cause(error))?.to_bytes();
         Ok((status.as_u16(), bytes.to_vec()))
     }
 
-    async fn call_server(&self, base: &str, agent: ureq::Agent, method: &str, path: &str, body: Vec<u8>) -> Result<(u16, Vec<u8>)> {
+    async fn call_server(
+        &self,
+        base: &str,
+        agent: ureq::Agent,
+        method: &str,
+        path: &str,
+        body: Vec<u8>,
+    ) -> Result<(u16, Vec<u8>)> {
         let mut request = axum::http::Request::builder().method(method).uri(format!("{base}{path}"));
         for (name, value) in self.headers() {
             request = request.header(name, value);
         }
         let request = request.body(body).map_err(|error| {
-            SERVER_UNREACHABLE.error(format!("`{base}` is not a server's address")).hint("write it like http://127.0.0.1:8760").cause(error)
+            SERVER_UNREACHABLE
+                .error(format!("`{base}` is not a server's address"))
+                .hint("write it like http://127.0.0.1:8760")
+                .cause(error)
         })?;
         let base = base.to_owned();
         let send = move || -> Result<(u16, Vec<u8>)> {
             let mut response = agent.run(request).map_err(|error| {
-                SERVER_UNREACHABLE.error(format!("no answer from {base}")).hint("is it running? `loopwright up` starts one").cause(error)
+                SERVER_UNREACHABLE
+                    .error(format!("no answer from {base}"))
+                    .hint("is it running? `loopwright up` starts one")
+                    .cause(error)
             })?;
             let status = response.status().as_u16();
             let bytes = response.body_mut().with_config().limit(MAX_ANSWER_BYTES).read_to_vec();
@@ -107,16 +121,17 @@ fn unreadable() -> Error {
 /// The error that a problem document (RFC 9457) describes, so that exit codes and hints are the same as in process.
 fn problem(status: u16, value: &Value) -> Error {
     let text = |key: &str| value.get(key).and_then(Value::as_str);
-    let kind = text("kind").and_then(|kind| serde_json::from_value(Value::String(kind.to_owned())).ok()).unwrap_or(match status {
-        401 => Kind::Unauthenticated,
-        403 => Kind::Forbidden,
-        404 => Kind::NotFound,
-        409 => Kind::Conflict,
-        422 => Kind::Refused,
-        429 => Kind::Exhausted,
-        400..500 => Kind::Invalid,
-        _ => Kind::Unavailable,
-    });
+    let kind =
+        text("kind").and_then(|kind| serde_json::from_value(Value::String(kind.to_owned())).ok()).unwrap_or(match status {
+            401 => Kind::Unauthenticated,
+            403 => Kind::Forbidden,
+            404 => Kind::NotFound,
+            409 => Kind::Conflict,
+            422 => Kind::Refused,
+            429 => Kind::Exhausted,
+            400..500 => Kind::Invalid,
+            _ => Kind::Unavailable,
+        });
     // Codes are `'static` everywhere else; the few that a client receives live as long as its process.
     let code: &'static str = Box::leak(text("code").unwrap_or("server-error").to_owned().into_boxed_str());
     let message = text("detail").or_else(|| text("title")).map_or_else(|| format!("the server answered {status}"), str::to_owned);

@@ -32,7 +32,10 @@ pub async fn connect(global: &Global) -> Result<Connection> {
         return Ok(Connection { client: Client::remote(server, token, actor), workspace: None });
     }
     if let Some(running) = lw_server::running(&directory) {
-        return Ok(Connection { client: Client::remote(&running.url, lw_server::read_token(&directory), actor), workspace: None });
+        return Ok(Connection {
+            client: Client::remote(&running.url, lw_server::read_token(&directory), actor),
+            workspace: None,
+        });
     }
     let workspace = Workspace::open(options(global)).await?;
     let app = lw_server::App::local(workspace.clone())?;

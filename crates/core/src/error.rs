@@ -85,13 +85,7 @@ impl Failure {
 
     /// An error of this failure. The message says what failed with which input, in one sentence without a full stop.
     pub fn error(self, message: impl Into<String>) -> Error {
-        Error(Box::new(Inner {
-            failure: self,
-            message: message.into(),
-            hint: None,
-            place: None,
-            source: None,
-        }))
+        Error(Box::new(Inner { failure: self, message: message.into(), hint: None, place: None, source: None }))
     }
 }
 

@@ -61,7 +61,8 @@ impl Bundle {
         self.files
             .iter()
             .filter(move |(path, _)| {
-                path.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/')) && (path.ends_with(".yaml") || path.ends_with(".yml"))
+                path.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'))
+                    && (path.ends_with(".yaml") || path.ends_with(".yml"))
             })
             .map(|(path, text)| (path.as_str(), text.as_str()))
     }

@@ -23,7 +23,8 @@ impl Examples {
         let set = find_training_set(store, name, version).await?.ok_or_else(|| {
             NO_EXAMPLES.error(format!("there is no training set {name}@{version}")).hint("run the model's pipeline again")
         })?;
-        let bindings = vec![Binding::new("examples", Bound::Table { table: set.table.clone(), version: Some(set.table_version) })];
+        let bindings =
+            vec![Binding::new("examples", Bound::Table { table: set.table.clone(), version: Some(set.table_version) })];
         let query = engine.query("SELECT * FROM examples ORDER BY predicted_at, example_id", bindings).await?;
         let schema = query.schema();
         Self::of(concat_batches(&schema, &query.collect().await?))
@@ -44,7 +45,8 @@ impl Examples {
     pub fn split(&self, holdout_from: Timestamp) -> Result<(RecordBatch, RecordBatch)> {
         let (at, known) = (times(&self.0, "predicted_at")?, times(&self.0, "label_known_at")?);
         let from = holdout_from.micros();
-        let train: BooleanArray = (0..self.0.num_rows()).map(|row| Some(at.value(row) < from && known.value(row) <= from)).collect();
+        let train: BooleanArray =
+            (0..self.0.num_rows()).map(|row| Some(at.value(row) < from && known.value(row) <= from)).collect();
         let holdout: BooleanArray = at.values().iter().map(|at| Some(*at >= from)).collect();
         let pick = |mask: &BooleanArray| {
             filter_record_batch(&self.0, mask).map_err(|error| Error::bug("examples cannot be split").cause(error))

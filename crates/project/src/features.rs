@@ -53,7 +53,12 @@ pub async fn sources(workspace: &Workspace, project: &Project) -> Result<Sources
 }
 
 /// Brings one view, or all, up to date in the online store as of now.
-pub async fn materialize(workspace: &Workspace, ctx: &Ctx, project: &Project, only: Option<&Name>) -> Result<Vec<MaterializedView>> {
+pub async fn materialize(
+    workspace: &Workspace,
+    ctx: &Ctx,
+    project: &Project,
+    only: Option<&Name>,
+) -> Result<Vec<MaterializedView>> {
     if let Some(name) = only
         && !project.views.contains_key(name)
     {
@@ -80,7 +85,8 @@ pub async fn materialize(workspace: &Workspace, ctx: &Ctx, project: &Project, on
 /// Whether every table that a view reads directly has a version.
 pub fn has_tables(view: &RegisteredView, sources: &Sources) -> bool {
     let is_known = |name: &String| {
-        sources.tables.iter().any(|table| table.table.sql_name() == *name) || sources.views.iter().any(|view| view.feature_view.as_str() == name)
+        sources.tables.iter().any(|table| table.table.sql_name() == *name)
+            || sources.views.iter().any(|view| view.feature_view.as_str() == name)
     };
     view.reads.iter().all(is_known)
 }

@@ -34,7 +34,10 @@ pub fn init(directory: &Path) -> Result<Vec<PathBuf>> {
         let target = directory.join(path);
         let parent = target.parent().unwrap_or(directory);
         std::fs::create_dir_all(parent).and_then(|()| std::fs::write(&target, text)).map_err(|error| {
-            FILE_UNREADABLE.error(format!("cannot write `{}`", target.display())).hint("check permissions and free space").cause(error)
+            FILE_UNREADABLE
+                .error(format!("cannot write `{}`", target.display()))
+                .hint("check permissions and free space")
+                .cause(error)
         })?;
         written.push(target);
     }

@@ -37,7 +37,9 @@ mod workspace;
 
 pub use bundle::Bundle;
 pub use check::check;
-pub use definition::{ApprovalsDefinition, ModelDefinition, PipelineFile, PolicyDefinition, ProjectDefinition, RetrainDefinition};
+pub use definition::{
+    ApprovalsDefinition, ModelDefinition, PipelineFile, PolicyDefinition, ProjectDefinition, RetrainDefinition,
+};
 pub use features::MaterializedView;
 pub use init::init;
 pub use parse::File;

@@ -36,7 +36,9 @@ impl Workspace {
         let errors = check(&project);
         if let Some(first) = errors.first() {
             let others = if errors.len() > 1 { format!(" (and {} more)", errors.len() - 1) } else { String::new() };
-            return Err(CHECK_FAILED.error(format!("{first}{others}")).hint("`loopwright check` lists all faults with their hints"));
+            return Err(CHECK_FAILED
+                .error(format!("{first}{others}"))
+                .hint("`loopwright check` lists all faults with their hints"));
         }
         let plan = self.plan(&project).await?;
         features::register(self, ctx, &project).await?;
@@ -78,13 +80,15 @@ impl Workspace {
     /// Runs steps in the background until the workspace is closed.
     pub fn start_work(&self) {
         let workspace = self.clone();
-        self.keep(tokio::spawn(async move {
-            let (_canceller, shutdown) = Canceller::new();
+        let (canceller, shutdown) = Canceller::new();
+        let name = format!("server:{}", self.directory().display());
+        let work = tokio::spawn(async move {
             let ctx = workspace.own_ctx("worker");
-            if let Err(error) = workspace.worker("server").run(&ctx, shutdown).await {
+            if let Err(error) = workspace.worker(&name).run(&ctx, shutdown).await {
                 tracing::error!(?error, "The worker ended: {error}");
             }
-        }));
+        });
+        self.keep_worker(canceller, work);
     }
 
     fn worker(&self, name: &str) -> Worker {

@@ -51,7 +51,8 @@ fn is_word(c: char) -> bool {
 mod tests {
     use super::*;
 
-    const TEXT: &str = "model: late\n# expressions: no\nexpressions:\n  our: 1\n  hour: date_part('hour', t)\ninputs: [hour, day]\n";
+    const TEXT: &str =
+        "model: late\n# expressions: no\nexpressions:\n  our: 1\n  hour: date_part('hour', t)\ninputs: [hour, day]\n";
 
     #[track_caller]
     fn check(path: &[&str], line: u32, column: u32) {

@@ -26,7 +26,12 @@ pub fn cut(model: &ModelDefinition, newest_example: Timestamp) -> Cut {
 }
 
 /// When the newest example was predicted whose label is known by `as_of`.
-pub async fn newest_example(engine: &Engine, model: &ModelDefinition, table: &TableVersion, as_of: Timestamp) -> Result<Timestamp> {
+pub async fn newest_example(
+    engine: &Engine,
+    model: &ModelDefinition,
+    table: &TableVersion,
+    as_of: Timestamp,
+) -> Result<Timestamp> {
     let predicts = &model.predicts;
     let filter = predicts.filter.as_ref().map_or_else(String::new, |filter| format!(" AND (\n{filter}\n)"));
     let sql = format!(
@@ -83,7 +88,13 @@ pub fn needed_sources(project: &Project, model: &ModelDefinition) -> Result<Vec<
 }
 
 /// The whole recipe. Every request field, feature and expression is kept, so that reports can be cut by any of them.
-pub fn recipe(model: &ModelDefinition, views: &[RegisteredView], sources: Sources, cut: Cut, as_of: Timestamp) -> Result<TrainingSetRecipe> {
+pub fn recipe(
+    model: &ModelDefinition,
+    views: &[RegisteredView],
+    sources: Sources,
+    cut: Cut,
+    as_of: Timestamp,
+) -> Result<TrainingSetRecipe> {
     let joined = model.features.iter().map(|used| joined(used, views)).collect::<Result<Vec<_>>>()?;
     let expressions: Vec<(String, String)> = model.expressions.iter().map(|(name, sql)| (name.to_owned(), sql.clone())).collect();
     let mut outputs: Vec<String> = model.request.names().map(str::to_owned).collect();
@@ -119,4 +130,3 @@ fn joined(used: &FeatureUse, views: &[RegisteredView]) -> Result<JoinedView> {
     };
     Ok(JoinedView::new(view, on))
 }
-

@@ -72,7 +72,12 @@ impl Workspace {
         let training_set = Compared { was: set.content, is: computed.content };
         let same = model.is_same() && training_set.is_same();
         let message = match (training_set.is_same(), model.is_same()) {
-            (true, true) => format!("{} is reproduced: training set {} and model {} have the same digests", registered.label(), set.content.short(), was.short()),
+            (true, true) => format!(
+                "{} is reproduced: training set {} and model {} have the same digests",
+                registered.label(),
+                set.content.short(),
+                was.short()
+            ),
             (false, _) => format!("the training set differs: it was {}, it is {}", set.content, computed.content),
             (true, false) => format!("the model differs on the same training set: it was {}, it is {}", model.was, model.is),
         };

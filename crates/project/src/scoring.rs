@@ -41,7 +41,9 @@ impl Scoring {
 
     /// One score a row: a probability, or a value.
     pub fn score(&self, batch: &RecordBatch) -> Result<Vec<f64>> {
-        let column = |name: &String| batch.column_by_name(name).cloned().ok_or_else(|| Error::bug(format!("the rows have no column `{name}`")));
+        let column = |name: &String| {
+            batch.column_by_name(name).cloned().ok_or_else(|| Error::bug(format!("the rows have no column `{name}`")))
+        };
         let columns: Vec<ArrayRef> = self.inputs.iter().map(column).collect::<Result<_>>()?;
         let mut scores = Vec::with_capacity(batch.num_rows());
         self.runtime.score(&columns, batch.num_rows(), &mut scores)?;

@@ -12,7 +12,13 @@ use crate::project::Project;
 use lw_evaluation::Task;
 
 /// The bundle of a version: what its callers send, what is looked up and computed, and the ONNX artifact that answers.
-pub fn bundle(project: &Project, model: &ModelDefinition, version: u64, artifact: Digest, views: &[RegisteredView]) -> Result<Bundle> {
+pub fn bundle(
+    project: &Project,
+    model: &ModelDefinition,
+    version: u64,
+    artifact: Digest,
+    views: &[RegisteredView],
+) -> Result<Bundle> {
     let supplied = supplied_schema(model, project)?;
     let expressions = model.expressions.iter().map(|(name, sql)| {
         Ok(RequestExpression { name: name.to_owned(), sql: sql.clone(), data_type: written_type(&supplied, name)? })
@@ -36,7 +42,8 @@ pub fn bundle(project: &Project, model: &ModelDefinition, version: u64, artifact
 /// The bundle that scores a candidate: the model's inputs and nothing around them.
 pub fn scoring_bundle(model: &ModelDefinition, inputs: &SchemaRef, artifact: Digest) -> Result<Bundle> {
     let typed = |name: &String| written_type(inputs, name);
-    let request = model.inputs.iter().map(|name| Ok(RequestField { name: name.clone(), data_type: typed(name)?, required: false }));
+    let request =
+        model.inputs.iter().map(|name| Ok(RequestField { name: name.clone(), data_type: typed(name)?, required: false }));
     let columns = model.inputs.iter().map(|name| Ok(ModelInput { name: name.clone(), data_type: typed(name)? }));
     Ok(Bundle {
         model: model.model.clone(),
@@ -62,14 +69,22 @@ fn output(task: Task, threshold: f64) -> Output {
 fn request(project: &Project, model: &ModelDefinition) -> Vec<RequestField> {
     let source = project.sources.get(&model.predicts.from);
     let is_required = |name: &str| source.and_then(|file| file.value.columns.get(name)).is_some_and(|column| column.required);
-    model.request.iter().map(|(name, data_type)| RequestField { name: name.to_owned(), data_type: *data_type, required: is_required(name) }).collect()
+    model
+        .request
+        .iter()
+        .map(|(name, data_type)| RequestField { name: name.to_owned(), data_type: *data_type, required: is_required(name) })
+        .collect()
 }
 
 fn lookup(used: &FeatureUse, views: &[RegisteredView]) -> Result<FeatureLookup> {
     let view = views.iter().find(|view| view.name() == used.view()).ok_or_else(|| {
         NOT_APPLIED.error(format!("feature view `{}` is not registered", used.view())).hint("run `loopwright apply`")
     })?;
-    let keys = view.definition.entity.iter().map(|entity| EntityKey { entity: entity.clone(), field: used.request_field(entity).to_owned() });
+    let keys = view
+        .definition
+        .entity
+        .iter()
+        .map(|entity| EntityKey { entity: entity.clone(), field: used.request_field(entity).to_owned() });
     let columns = view.features.iter().map(|feature| FeatureColumn {
         feature: feature.name.clone(),
         name: feature.name.clone(),

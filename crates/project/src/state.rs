@@ -41,13 +41,18 @@ pub async fn running(store: &Store, artifacts: &Artifacts) -> Result<Option<Runn
 /// An applied version of the project.
 pub async fn version(store: &Store, artifacts: &Artifacts, version: u64) -> Result<RunningProject> {
     let row = store.read(move |reader| queries::project_version(reader, version)).await?;
-    let row = row.ok_or_else(|| NOT_APPLIED.error(format!("there is no project version {version}")).hint("`loopwright audit log --subject project` lists them"))?;
+    let row = row.ok_or_else(|| {
+        NOT_APPLIED
+            .error(format!("there is no project version {version}"))
+            .hint("`loopwright audit log --subject project` lists them")
+    })?;
     load(artifacts, row).await
 }
 
 async fn load(artifacts: &Artifacts, row: ProjectRow) -> Result<RunningProject> {
     let bytes = artifacts.get(&row.bundle).await?;
-    let bundle: Bundle = serde_json::from_slice(&bytes).map_err(|error| lw_core::Error::bug("a stored project cannot be read").cause(error))?;
+    let bundle: Bundle =
+        serde_json::from_slice(&bytes).map_err(|error| lw_core::Error::bug("a stored project cannot be read").cause(error))?;
     let project = Project::parse(bundle).map_err(|errors| {
         let first = errors.into_iter().next().map(|error| error.to_string()).unwrap_or_default();
         NOT_APPLIED
@@ -66,7 +71,8 @@ pub async fn required(store: &Store, artifacts: &Artifacts) -> Result<RunningPro
 
 /// Records a project as the one that runs. Applying what already runs changes nothing.
 pub async fn record(ctx: &Ctx, store: &Store, artifacts: &Artifacts, project: &Project, plan: &Plan) -> Result<Applied> {
-    let bundle = serde_json::to_vec(&project.bundle).map_err(|error| lw_core::Error::bug("a bundle is plain JSON").cause(error))?;
+    let bundle =
+        serde_json::to_vec(&project.bundle).map_err(|error| lw_core::Error::bug("a bundle is plain JSON").cause(error))?;
     let bundle = artifacts.put(bundle).await?;
     let digest = project.digest();
     let name = project.definition.value.project.clone();

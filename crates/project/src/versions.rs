@@ -83,10 +83,14 @@ pub async fn readiness(workspace: &Workspace, model: &ModelDefinition, version: 
 /// Puts a routing behind a model's endpoint. In the same transaction the gates and approvals of a new champion or canary are looked
 /// at once more, and a new champion becomes the registry's champion: neither can be there without the other.
 pub async fn activate(workspace: &Workspace, ctx: &Ctx, model: &ModelDefinition, activation: Activation) -> Result<()> {
-    let champion = registry(workspace).champion(&model.model).await.or_else(|error| if error.is(lw_registry::MODEL_NOT_FOUND) { Ok(None) } else { Err(error) })?;
+    let champion = registry(workspace)
+        .champion(&model.model)
+        .await
+        .or_else(|error| if error.is(lw_registry::MODEL_NOT_FOUND) { Ok(None) } else { Err(error) })?;
     let serving = activation.routing.champion.version;
     let is_new_champion = champion.is_none_or(|champion| champion.version != serving);
-    let proven = if is_new_champion { Some(serving) } else { activation.routing.canary.as_ref().map(|canary| canary.served.version) };
+    let proven =
+        if is_new_champion { Some(serving) } else { activation.routing.canary.as_ref().map(|canary| canary.served.version) };
     let promotion = match proven {
         Some(version) => Some(promotion(workspace, model, version).await?),
         None => None,
@@ -127,7 +131,9 @@ impl Workspace {
         let registry = registry(self);
         let registered = registry.version(model, version).await?;
         let report = registry.report(model, version).await?.ok_or_else(|| {
-            NOTHING_WAITS.error(format!("{} has no evaluation report to approve", registered.label())).hint("let its pipeline evaluate it first")
+            NOTHING_WAITS
+                .error(format!("{} has no evaluation report to approve", registered.label()))
+                .hint("let its pipeline evaluate it first")
         })?;
         let approval = if grant {
             registry.approve(ctx, model, version, &report.report, reason).await?

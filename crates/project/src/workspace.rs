@@ -6,7 +6,7 @@ use std::sync::Arc;
 use lw_core::{Actor, Clock, Ctx, IdSource, RandomIds, Result, SystemClock};
 use lw_engine::{Engine, EngineOptions};
 use lw_features::{EmbeddedStore, Materializer, OnlineStore};
-use lw_pipelines::Pipelines;
+use lw_pipelines::{Canceller, Pipelines};
 use lw_serving::{Serving, ServingMetrics, ServingParts};
 use lw_store::{Artifacts, MetadataUrl, Store};
 use parking_lot::Mutex;
@@ -45,6 +45,7 @@ struct Inner {
     pipelines: Pipelines,
     serving: Arc<Serving>,
     background: Mutex<Vec<JoinHandle<()>>>,
+    workers: Mutex<Vec<(Canceller, JoinHandle<()>)>>,
 }
 
 impl Workspace {
@@ -79,9 +80,22 @@ impl Workspace {
         serving.sync().await?;
         let data = lw_data::Services::new(store.clone(), engine.clone(), artifacts.clone());
         let pipelines = Pipelines::new(store.clone());
-        let background = Mutex::new(Vec::new());
+        let (background, workers) = (Mutex::default(), Mutex::default());
         let ids = Arc::new(RandomIds);
-        Ok(Self(Arc::new(Inner { directory, clock, ids, store, artifacts, engine, online, data, pipelines, serving, background })))
+        Ok(Self(Arc::new(Inner {
+            directory,
+            clock,
+            ids,
+            store,
+            artifacts,
+            engine,
+            online,
+            data,
+            pipelines,
+            serving,
+            background,
+            workers,
+        })))
     }
 
     pub fn directory(&self) -> &Path {
@@ -148,11 +162,23 @@ impl Workspace {
         self.0.background.lock().push(task);
     }
 
+    /// Keeps a worker to stop it with the workspace: its steps are given back, not lost.
+    pub(crate) fn keep_worker(&self, canceller: Canceller, work: JoinHandle<()>) {
+        self.0.workers.lock().push((canceller, work));
+    }
+
     /// Brings the workspace to rest: background work ends, logged predictions are on disk and in their tables.
     pub async fn close(&self) {
         let tasks: Vec<JoinHandle<()>> = self.0.background.lock().drain(..).collect();
         for task in tasks {
             task.abort();
+        }
+        let workers: Vec<_> = self.0.workers.lock().drain(..).collect();
+        for (canceller, work) in workers {
+            canceller.cancel();
+            if let Err(error) = work.await {
+                tracing::error!(?error, "A worker panicked: {error}");
+            }
         }
         if let Err(error) = self.serving().deliver().await {
             tracing::error!(?error, "Predictions stay in their buffer until the next start: {error}");

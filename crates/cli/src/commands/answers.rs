@@ -39,15 +39,23 @@ pub async fn models(client: &Client, model: Option<&str>, json: bool) -> Result<
         return Ok(());
     };
     let answer = client.get(&format!("/api/v1/models/{model}/versions")).await?;
-    let columns =
-        [("version", "/version"), ("state", "/state"), ("trainer", "/trainer"), ("made", "/created_at"), ("auc", "/metrics/auc"), ("log loss", "/metrics/log_loss"), ("aliases", "/aliases")];
+    let columns = [
+        ("version", "/version"),
+        ("state", "/state"),
+        ("trainer", "/trainer"),
+        ("made", "/created_at"),
+        ("auc", "/metrics/auc"),
+        ("log loss", "/metrics/log_loss"),
+        ("aliases", "/aliases"),
+    ];
     show(&answer, json, &columns, &format!("loopwright why {model}"));
     Ok(())
 }
 
 pub async fn runs(client: &Client, limit: u32, json: bool) -> Result<()> {
     let answer = client.get(&format!("/api/v1/runs?limit={limit}")).await?;
-    let columns = [("run", "/run_id"), ("experiment", "/experiment"), ("name", "/name"), ("status", "/status"), ("started", "/started_at")];
+    let columns =
+        [("run", "/run_id"), ("experiment", "/experiment"), ("name", "/name"), ("status", "/status"), ("started", "/started_at")];
     show(&answer, json, &columns, "loopwright models");
     Ok(())
 }
@@ -55,7 +63,8 @@ pub async fn runs(client: &Client, limit: u32, json: bool) -> Result<()> {
 pub async fn pipelines(client: &Client, run: Option<&str>, json: bool) -> Result<()> {
     let Some(run) = run else {
         let answer = client.get("/api/v1/pipeline-runs").await?;
-        let columns = [("run", "/id"), ("pipeline", "/pipeline"), ("state", "/state"), ("cause", "/cause"), ("started", "/started_at")];
+        let columns =
+            [("run", "/id"), ("pipeline", "/pipeline"), ("state", "/state"), ("cause", "/cause"), ("started", "/started_at")];
         show(&answer, json, &columns, "loopwright pipelines RUN");
         return Ok(());
     };
@@ -65,7 +74,10 @@ pub async fn pipelines(client: &Client, run: Option<&str>, json: bool) -> Result
         return Ok(());
     }
     render::heading(&format!("{} {}", render::cell(&answer["pipeline"]), render::cell(&answer["state"])));
-    render::list(&answer["steps"], &[("step", "/key"), ("state", "/state"), ("attempt", "/attempt"), ("seconds", "/seconds"), ("message", "/message")]);
+    render::list(
+        &answer["steps"],
+        &[("step", "/key"), ("state", "/state"), ("attempt", "/attempt"), ("seconds", "/seconds"), ("message", "/message")],
+    );
     let logs = client.get(&format!("/api/v1/pipeline-runs/{run}/logs?after=0")).await?;
     for line in logs["items"].as_array().map(Vec::as_slice).unwrap_or_default() {
         render::out(&format!("{}  {}", render::cell(&line["step"]), render::cell(&line["line"])));
@@ -76,12 +88,19 @@ pub async fn pipelines(client: &Client, run: Option<&str>, json: bool) -> Result
 pub async fn tables(client: &Client, table: Option<&str>, json: bool) -> Result<()> {
     let Some(table) = table else {
         let answer = client.get("/api/v1/tables").await?;
-        let columns = [("table", "/name"), ("version", "/version"), ("rows", "/n_rows"), ("quarantined", "/n_quarantined"), ("watermark", "/watermark")];
+        let columns = [
+            ("table", "/name"),
+            ("version", "/version"),
+            ("rows", "/n_rows"),
+            ("quarantined", "/n_quarantined"),
+            ("watermark", "/watermark"),
+        ];
         show(&answer, json, &columns, "loopwright tables TABLE");
         return Ok(());
     };
     let answer = client.get(&format!("/api/v1/tables/{table}")).await?;
-    let columns = [("version", "/version"), ("at", "/at"), ("rows", "/n_rows"), ("quarantined", "/n_quarantined"), ("digest", "/digest")];
+    let columns =
+        [("version", "/version"), ("at", "/at"), ("rows", "/n_rows"), ("quarantined", "/n_quarantined"), ("digest", "/digest")];
     show(&answer, json, &columns, "loopwright features");
     Ok(())
 }
@@ -89,7 +108,14 @@ pub async fn tables(client: &Client, table: Option<&str>, json: bool) -> Result<
 pub async fn features(client: &Client, view: Option<&str>, json: bool) -> Result<()> {
     let Some(view) = view else {
         let answer = client.get("/api/v1/feature-views").await?;
-        let columns = [("view", "/name"), ("version", "/version"), ("entity", "/entity"), ("features", "/features"), ("online until", "/watermark"), ("owner", "/owner")];
+        let columns = [
+            ("view", "/name"),
+            ("version", "/version"),
+            ("entity", "/entity"),
+            ("features", "/features"),
+            ("online until", "/watermark"),
+            ("owner", "/owner"),
+        ];
         show(&answer, json, &columns, "loopwright features VIEW");
         return Ok(());
     };
@@ -99,7 +125,8 @@ pub async fn features(client: &Client, view: Option<&str>, json: bool) -> Result
 
 pub async fn alerts(client: &Client, json: bool) -> Result<()> {
     let answer = client.get("/api/v1/alerts").await?;
-    let columns = [("model", "/model"), ("monitor", "/monitor"), ("state", "/state"), ("since", "/since"), ("reasons", "/reasons")];
+    let columns =
+        [("model", "/model"), ("monitor", "/monitor"), ("state", "/state"), ("since", "/since"), ("reasons", "/reasons")];
     show(&answer, json, &columns, "loopwright models");
     Ok(())
 }

@@ -52,7 +52,8 @@ pub async fn audit(client: &Client, audit: &Audit, json: bool) -> Result<()> {
                 render::json(&answer);
                 return Ok(());
             }
-            let columns = [("seq", "/seq"), ("at", "/at"), ("actor", "/actor"), ("action", "/action"), ("subject", "/subject_text")];
+            let columns =
+                [("seq", "/seq"), ("at", "/at"), ("actor", "/actor"), ("action", "/action"), ("subject", "/subject_text")];
             render::list(&answer["items"], &columns);
             render::next("loopwright audit verify");
             Ok(())
@@ -80,7 +81,9 @@ async fn verify(client: &Client, json: bool) -> Result<()> {
     if sound {
         return Ok(());
     }
-    Err(RUN_FAILED.error("the ledger does not verify").hint("the lines above name the entries and rows; restore the database from a backup that verifies"))
+    Err(RUN_FAILED
+        .error("the ledger does not verify")
+        .hint("the lines above name the entries and rows; restore the database from a backup that verifies"))
 }
 
 fn problem_text(problem: &Value) -> String {

@@ -93,10 +93,15 @@ pub async fn doctor(global: &Global) -> Result<()> {
     let runtime = lw_serving::onnxruntime_library();
     check("onnxruntime", runtime.map(|path| path.display().to_string()).map_err(|error| error.to_string()));
     let connected = crate::connect::connect(global).await;
-    check("platform", match &connected {
-        Ok(connection) => connection.client.get("/api/v1/status").await.map(|_| "answers".to_owned()).map_err(|error| error.to_string()),
-        Err(error) => Err(error.to_string()),
-    });
+    check(
+        "platform",
+        match &connected {
+            Ok(connection) => {
+                connection.client.get("/api/v1/status").await.map(|_| "answers".to_owned()).map_err(|error| error.to_string())
+            }
+            Err(error) => Err(error.to_string()),
+        },
+    );
     if let Ok(connection) = connected {
         connection.close().await;
     }
@@ -125,7 +130,9 @@ fn workspace_state(workspace: &Path) -> std::result::Result<String, String> {
         return Ok(format!("{} (made on first use)", workspace.display()));
     }
     let probe = workspace.join(".doctor");
-    std::fs::write(&probe, b"").and_then(|()| std::fs::remove_file(&probe)).map_err(|error| format!("{} is not writable: {error}", workspace.display()))?;
+    std::fs::write(&probe, b"")
+        .and_then(|()| std::fs::remove_file(&probe))
+        .map_err(|error| format!("{} is not writable: {error}", workspace.display()))?;
     Ok(workspace.display().to_string())
 }
 

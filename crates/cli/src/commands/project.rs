@@ -49,7 +49,11 @@ pub async fn plan(client: &Client, global: &Global) -> Result<()> {
         render::json(&plan);
         return Ok(());
     }
-    if print_changes(&plan) { render::next("loopwright apply") } else { render::next("loopwright run MODEL") }
+    if print_changes(&plan) {
+        render::next("loopwright apply")
+    } else {
+        render::next("loopwright run MODEL")
+    }
     Ok(())
 }
 

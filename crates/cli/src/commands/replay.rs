@@ -20,7 +20,9 @@ use crate::render;
 
 pub async fn replay(global: &Global, arguments: &ReplayArgs) -> Result<()> {
     if global.server.is_some() {
-        return Err(BAD_ARGUMENT.error("a replay runs in a workspace of its own, not on a server").hint("leave --server out and name a new --workspace"));
+        return Err(BAD_ARGUMENT
+            .error("a replay runs in a workspace of its own, not on a server")
+            .hint("leave --server out and name a new --workspace"));
     }
     let project = parse(global)?;
     let plan = plan(&project, arguments)?;
@@ -31,7 +33,9 @@ pub async fn replay(global: &Global, arguments: &ReplayArgs) -> Result<()> {
     let bar = Bar::new(u64::try_from((plan.to - plan.from).micros()).unwrap_or(0));
     let from = plan.from;
     let show = |event: Event<'_>| match event {
-        Event::Clock { now, summary } => bar.set(u64::try_from((now - from).micros()).unwrap_or(0), format!("{}  {summary}", now.date_text())),
+        Event::Clock { now, summary } => {
+            bar.set(u64::try_from((now - from).micros()).unwrap_or(0), format!("{}  {summary}", now.date_text()))
+        }
         Event::Line(line) => bar.line(line),
     };
     let outcome = lw_project::replay::run(&workspace, &project, &plan, &clock, &caller, &show).await;
@@ -53,7 +57,8 @@ pub async fn replay(global: &Global, arguments: &ReplayArgs) -> Result<()> {
 
 fn parse(global: &Global) -> Result<Project> {
     let parsed = Project::parse(Bundle::read(&global.project)?);
-    parsed.map_err(|mut errors| errors.drain(..).next().unwrap_or_else(|| Error::bug("a project failed to parse without an error")))
+    parsed
+        .map_err(|mut errors| errors.drain(..).next().unwrap_or_else(|| Error::bug("a project failed to parse without an error")))
 }
 
 fn plan(project: &Project, arguments: &ReplayArgs) -> Result<ReplayPlan> {
@@ -65,13 +70,16 @@ fn plan(project: &Project, arguments: &ReplayArgs) -> Result<ReplayPlan> {
         plan.to = Timestamp::parse(to)?;
     }
     if plan.from >= plan.to {
-        return Err(BAD_ARGUMENT.error(format!("the replay would end at {} before it begins at {}", plan.to, plan.from)).hint("--from must be before --to"));
+        return Err(BAD_ARGUMENT
+            .error(format!("the replay would end at {} before it begins at {}", plan.to, plan.from))
+            .hint("--from must be before --to"));
     }
     Ok(plan)
 }
 
 fn write_report(directory: &std::path::Path, report: &lw_project::replay::ReplayReport, why: &str) -> Result<()> {
-    let unwritable = |error: std::io::Error| BAD_ARGUMENT.error(format!("cannot write the report to `{}`", directory.display())).cause(error);
+    let unwritable =
+        |error: std::io::Error| BAD_ARGUMENT.error(format!("cannot write the report to `{}`", directory.display())).cause(error);
     std::fs::create_dir_all(directory).map_err(unwritable)?;
     std::fs::write(directory.join("report.md"), report.markdown(why)).map_err(unwritable)?;
     std::fs::write(directory.join("report.json"), json!(report).to_string()).map_err(unwritable)?;
@@ -93,10 +101,16 @@ impl Predictor for RouterCaller {
         if let Some(token) = &self.token {
             request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
         }
-        let request = request.body(Body::from(body)).map_err(|error| Error::bug("a request of the replay is malformed").cause(error))?;
+        let request =
+            request.body(Body::from(body)).map_err(|error| Error::bug("a request of the replay is malformed").cause(error))?;
         let response = self.router.clone().oneshot(request).await.unwrap_or_else(|never| match never {});
         let status = response.status();
-        let bytes = response.into_body().collect().await.map_err(|error| Error::bug("an answer of the endpoint broke off").cause(error))?.to_bytes();
+        let bytes = response
+            .into_body()
+            .collect()
+            .await
+            .map_err(|error| Error::bug("an answer of the endpoint broke off").cause(error))?
+            .to_bytes();
         if status.is_success() {
             return Ok(bytes.to_vec());
         }

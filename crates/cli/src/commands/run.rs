@@ -45,17 +45,21 @@ pub async fn reproduce(client: &Client, text: &str, json: bool) -> Result<()> {
     if answer["same"].as_bool() == Some(true) {
         return Ok(());
     }
-    Err(RUN_FAILED.error(format!("{text} was not reproduced")).hint("the differing digests above say whether data, parameters or the trainer changed"))
+    Err(RUN_FAILED
+        .error(format!("{text} was not reproduced"))
+        .hint("the differing digests above say whether data, parameters or the trainer changed"))
 }
 
 pub async fn predict(client: &Client, endpoint: &str, fields: &str, json: bool) -> Result<()> {
     let text = if fields == "-" {
-        std::io::read_to_string(std::io::stdin()).map_err(|error| BAD_ARGUMENT.error("standard input is not readable text").cause(error))?
+        std::io::read_to_string(std::io::stdin())
+            .map_err(|error| BAD_ARGUMENT.error("standard input is not readable text").cause(error))?
     } else {
         fields.to_owned()
     };
-    let fields: Value = serde_json::from_str(&text)
-        .map_err(|error| BAD_ARGUMENT.error("the fields are not JSON").hint(r#"write one object, like '{"carrier": "AA"}'"#).cause(error))?;
+    let fields: Value = serde_json::from_str(&text).map_err(|error| {
+        BAD_ARGUMENT.error("the fields are not JSON").hint(r#"write one object, like '{"carrier": "AA"}'"#).cause(error)
+    })?;
     let answer = client.post(&format!("/api/v1/endpoints/{endpoint}/predict"), &fields).await?;
     if json {
         render::json(&answer);

@@ -21,7 +21,8 @@ pub async fn up(global: &Global, up: &Up) -> Result<()> {
             .hint("another process may have the port; choose one with --listen 127.0.0.1:PORT")
             .cause(error)
     })?;
-    let address = listener.local_addr().map_err(|error| LISTEN_FAILED.error("the listening socket has no address").cause(error))?;
+    let address =
+        listener.local_addr().map_err(|error| LISTEN_FAILED.error("the listening socket has no address").cause(error))?;
     let workspace = Workspace::open(options(global)).await?;
     workspace.start_work();
     workspace.start_loop();

@@ -38,7 +38,8 @@ pub(crate) fn tables(project: &Project, errors: &mut Vec<Error>) -> Schemas {
     let mut tables = BTreeMap::new();
     for (name, file) in &project.sources {
         for problem in file.value.check() {
-            let keys: Vec<&str> = problem.path.split(['.', '[', ']']).filter(|key| key.parse::<usize>().is_err() && !key.is_empty()).collect();
+            let keys: Vec<&str> =
+                problem.path.split(['.', '[', ']']).filter(|key| key.parse::<usize>().is_err() && !key.is_empty()).collect();
             errors.push(problem.error.at(file.place(&keys)));
         }
         match file.value.table_schema() {

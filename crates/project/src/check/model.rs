@@ -9,10 +9,10 @@ use std::sync::Arc;
 
 use super::{Schemas, unknown};
 use crate::definition::ModelDefinition;
-use lw_evaluation::Task;
 use crate::failures::INVALID_MODEL;
 use crate::parse::File;
 use crate::project::Project;
+use lw_evaluation::Task;
 
 pub fn check(project: &Project, file: &File<ModelDefinition>, tables: &Schemas, errors: &mut Vec<Error>) {
     let model = &file.value;
@@ -47,9 +47,10 @@ pub(crate) fn supplied_schema(model: &ModelDefinition, project: &Project) -> lw_
 /// Request fields, then the features of each view by name.
 pub(crate) fn base_schema(model: &ModelDefinition, project: &Project) -> SchemaRef {
     let request = model.request.iter().map(|(name, data_type)| Field::new(name, to_arrow(*data_type), true));
-    let features = model.features.iter().filter_map(|used| project.views.get(used.view())).flat_map(|view| {
-        view.value.features.iter().map(|(name, feature)| Field::new(name, to_arrow(feature.data_type), true))
-    });
+    let features =
+        model.features.iter().filter_map(|used| project.views.get(used.view())).flat_map(|view| {
+            view.value.features.iter().map(|(name, feature)| Field::new(name, to_arrow(feature.data_type), true))
+        });
     Arc::new(Schema::new(request.chain(features).collect::<Vec<_>>()))
 }
 
@@ -110,8 +111,13 @@ impl Checker<'_> {
                     self.push_at(error, self.file.place(&["request", name]));
                 }
                 Ok(field) if *field.data_type() != to_arrow(*data_type) => {
-                    let message = format!("request field `{name}` is {data_type}, and the table's column is {}", field.data_type());
-                    self.refuse(message, &["request", name], "training reads the field from the table: give it the column's type");
+                    let message =
+                        format!("request field `{name}` is {data_type}, and the table's column is {}", field.data_type());
+                    self.refuse(
+                        message,
+                        &["request", name],
+                        "training reads the field from the table: give it the column's type",
+                    );
                 }
                 Ok(_) => {}
             }
@@ -131,8 +137,13 @@ impl Checker<'_> {
             for entity in &view.value.entity {
                 let field = used.request_field(entity);
                 if !model.request.iter().any(|(name, _)| name == field) {
-                    let message = format!("view `{view_name}` needs its entity `{entity}`, and the request has no field `{field}`");
-                    self.refuse(message, &["features", view_name], format!("add `{field}` to `request`, or map it with {{view: {view_name}, on: {{{entity}: FIELD}}}}"));
+                    let message =
+                        format!("view `{view_name}` needs its entity `{entity}`, and the request has no field `{field}`");
+                    self.refuse(
+                        message,
+                        &["features", view_name],
+                        format!("add `{field}` to `request`, or map it with {{view: {view_name}, on: {{{entity}: FIELD}}}}"),
+                    );
                 }
             }
             for feature in view.value.features.keys() {
@@ -195,10 +206,18 @@ impl Checker<'_> {
         }
         if !model.evaluate.metrics.contains(&model.train.choose_by) {
             let metric = model.train.choose_by;
-            self.refuse(format!("candidates are chosen by {metric}, which is not evaluated"), &["train", "choose_by"], format!("add {metric} to evaluate.metrics"));
+            self.refuse(
+                format!("candidates are chosen by {metric}, which is not evaluated"),
+                &["train", "choose_by"],
+                format!("add {metric} to evaluate.metrics"),
+            );
         }
         if model.train.candidates.is_empty() {
-            self.refuse("there are no candidates to train".to_owned(), &["train"], "add at least `{name: baseline, trainer: baseline}`");
+            self.refuse(
+                "there are no candidates to train".to_owned(),
+                &["train"],
+                "add at least `{name: baseline, trainer: baseline}`",
+            );
         }
     }
 
@@ -208,18 +227,30 @@ impl Checker<'_> {
             let keys = ["gates", gate.name.as_str()];
             if !model.evaluate.metrics.contains(&gate.metric) {
                 let metric = gate.metric;
-                self.refuse(format!("gate `{}` looks at {metric}, which is not evaluated", gate.name), &keys, format!("add {metric} to evaluate.metrics"));
+                self.refuse(
+                    format!("gate `{}` looks at {metric}, which is not evaluated", gate.name),
+                    &keys,
+                    format!("add {metric} to evaluate.metrics"),
+                );
             }
             if let Some(segment) = &gate.segment
                 && !model.evaluate.segments.contains(segment)
             {
-                self.refuse(format!("gate `{}` looks at the segment `{segment}`, which is not evaluated", gate.name), &keys, format!("add {segment} to evaluate.segments"));
+                self.refuse(
+                    format!("gate `{}` looks at the segment `{segment}`, which is not evaluated", gate.name),
+                    &keys,
+                    format!("add {segment} to evaluate.segments"),
+                );
             }
         }
         if let Some(rollout) = &model.rollout
             && !(rollout.canary > 0.0 && rollout.canary < 1.0)
         {
-            self.refuse(format!("a canary takes a share between 0 and 1, not {}", rollout.canary), &["rollout", "canary"], "write 0.1 for a tenth of the entities");
+            self.refuse(
+                format!("a canary takes a share between 0 and 1, not {}", rollout.canary),
+                &["rollout", "canary"],
+                "write 0.1 for a tenth of the entities",
+            );
         }
     }
 
@@ -237,6 +268,8 @@ impl Checker<'_> {
 
 /// The type of a column as users write it.
 pub(crate) fn written_type(schema: &SchemaRef, column: &str) -> lw_core::Result<DataType> {
-    let field = schema.field_with_name(column).map_err(|error| Error::bug(format!("`{column}` was checked and is not there")).cause(error))?;
+    let field = schema
+        .field_with_name(column)
+        .map_err(|error| Error::bug(format!("`{column}` was checked and is not there")).cause(error))?;
     lw_engine::from_arrow(field.data_type())
 }

@@ -41,6 +41,11 @@ pub fn check(project: &Project, file: &File<PipelineFile>, errors: &mut Vec<Erro
     if let Some(schedule) = &file.value.schedule
         && let Err(error) = lw_pipelines::Schedule::new(&schedule.cron, &schedule.zone).check()
     {
-        errors.push(INVALID_MODEL.error(error.message().to_owned()).at(file.place(&["schedule"])).hint(error.hint_text().unwrap_or("write five cron fields and an IANA zone")));
+        errors.push(
+            INVALID_MODEL
+                .error(error.message().to_owned())
+                .at(file.place(&["schedule"]))
+                .hint(error.hint_text().unwrap_or("write five cron fields and an IANA zone")),
+        );
     }
 }

@@ -21,7 +21,11 @@ pub fn check(project: &Project, file: &File<ModelDefinition>, errors: &mut Vec<E
         };
         if model.approvals.first < policy.min_first_approvals {
             let (asked, given) = (policy.min_first_approvals, model.approvals.first);
-            refuse(format!("asks for {asked} approvals of a first version, not {given}"), &["approvals"], format!("write approvals: {{first: {asked}}}"));
+            refuse(
+                format!("asks for {asked} approvals of a first version, not {given}"),
+                &["approvals"],
+                format!("write approvals: {{first: {asked}}}"),
+            );
         }
         for metric in &policy.gated_metrics {
             if !model.gates.iter().any(|gate| gate.metric == *metric) {
@@ -34,7 +38,11 @@ pub fn check(project: &Project, file: &File<ModelDefinition>, errors: &mut Vec<E
             }
         }
         if policy.segments_required && model.evaluate.segments.is_empty() {
-            refuse("asks for an evaluation by segment".to_owned(), &["evaluate"], "add `segments: [COLUMN]` under `evaluate`".to_owned());
+            refuse(
+                "asks for an evaluation by segment".to_owned(),
+                &["evaluate"],
+                "add `segments: [COLUMN]` under `evaluate`".to_owned(),
+            );
         }
     }
 }

@@ -51,12 +51,18 @@ impl ReplayPlan {
     pub fn of(project: &Project, model: Option<&str>) -> Result<Self> {
         let file = &project.definition;
         let Some(replay) = &file.value.replay else {
-            return Err(INVALID_MODEL.error("the project does not say what to replay").at(file.place(&["project"])).hint("add `replay: {model, from, to, approver}` to loopwright.yaml"));
+            return Err(INVALID_MODEL
+                .error("the project does not say what to replay")
+                .at(file.place(&["project"]))
+                .hint("add `replay: {model, from, to, approver}` to loopwright.yaml"));
         };
         let name = model.map(Name::parse).transpose()?.unwrap_or_else(|| replay.model.clone());
         let owner = &crate::steps::model(project, &name)?.owner;
         if *owner == replay.approver {
-            return Err(INVALID_MODEL.error(format!("`{owner}` owns the model and cannot approve it")).at(file.place(&["replay", "approver"])).hint("name another person"));
+            return Err(INVALID_MODEL
+                .error(format!("`{owner}` owns the model and cannot approve it"))
+                .at(file.place(&["replay", "approver"]))
+                .hint("name another person"));
         }
         Ok(Self { model: name, from: replay.from, to: replay.to, step: replay.step, approver: Actor::new(&replay.approver) })
     }
@@ -86,7 +92,9 @@ pub async fn run(
 ) -> Result<ReplayReport> {
     let started = Instant::now();
     if workspace.has_history().await? {
-        return Err(REPLAY_STARTED.error(format!("the workspace `{}` has a history already", workspace.directory().display())).hint("name a new folder with --workspace"));
+        return Err(REPLAY_STARTED
+            .error(format!("the workspace `{}` has a history already", workspace.directory().display()))
+            .hint("name a new folder with --workspace"));
     }
     clock.set(plan.from);
     let model = model(project, &plan.model)?;
@@ -182,11 +190,14 @@ impl Replay<'_> {
     /// Ingests what has landed, and reads the period's features and requests.
     async fn open_period(&mut self, from: Timestamp, to: Timestamp) -> Result<(MaterializationFeed, RequestFeed)> {
         let ctx = self.workspace.own_ctx("replay");
-        self.workspace.start_ingestion(&ctx, None, Start { cause: "replay".to_owned(), dedupe_key: None, params: json!({}) }).await?;
+        self.workspace
+            .start_ingestion(&ctx, None, Start { cause: "replay".to_owned(), dedupe_key: None, params: json!({}) })
+            .await?;
         self.work().await?;
         let sources = features::sources(self.workspace, self.project).await?;
         let used: Vec<_> = features::registered(self.workspace, self.project).await?;
-        let views: Vec<_> = used.into_iter().filter(|view| self.model.features.iter().any(|feature| feature.view() == view.name())).collect();
+        let views: Vec<_> =
+            used.into_iter().filter(|view| self.model.features.iter().any(|feature| feature.view() == view.name())).collect();
         let engine = self.workspace.engine();
         let feed = MaterializationFeed::open(engine, Arc::clone(self.workspace.online()), &views, &sources, to).await?;
         let examples = self.examples().await?;
@@ -261,6 +272,8 @@ impl Replay<'_> {
     async fn examples(&self) -> Result<TableVersion> {
         let table = TableId::new(Area::Data, self.model.predicts.from.clone());
         let current = TableVersion::current(self.workspace.engine(), &table).await?;
-        current.ok_or_else(|| NO_EXAMPLES.error(format!("table `{table}` has no version")).hint("no file has landed by the start of the replay"))
+        current.ok_or_else(|| {
+            NO_EXAMPLES.error(format!("table `{table}` has no version")).hint("no file has landed by the start of the replay")
+        })
     }
 }

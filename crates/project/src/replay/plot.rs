@@ -26,7 +26,12 @@ pub fn quality_svg(months: &[MonthQuality]) -> Result<String> {
 type Drawing<'a> = DrawingArea<SVGBackend<'a>, plotters::coord::Shift>;
 type Failed<'a> = DrawingAreaErrorKind<<SVGBackend<'a> as DrawingBackend>::ErrorType>;
 
-fn panel<'a>(area: &Drawing<'a>, title: &str, months: &[MonthQuality], values: impl Fn(&MonthQuality) -> (f64, f64)) -> Result<(), Failed<'a>> {
+fn panel<'a>(
+    area: &Drawing<'a>,
+    title: &str,
+    months: &[MonthQuality],
+    values: impl Fn(&MonthQuality) -> (f64, f64),
+) -> Result<(), Failed<'a>> {
     let pairs: Vec<(f64, f64)> = months.iter().map(values).collect();
     let all = || pairs.iter().flat_map(|(with, without)| [*with, *without]).filter(|value| value.is_finite());
     let low = all().fold(f64::INFINITY, f64::min);
@@ -39,7 +44,9 @@ fn panel<'a>(area: &Drawing<'a>, title: &str, months: &[MonthQuality], values: i
         .x_label_area_size(32)
         .y_label_area_size(52)
         .build_cartesian_2d(0.0..last, (low - margin)..(high + margin))?;
-    let month_label = |x: &f64| months.get(x.round() as usize).map_or_else(String::new, |month| month.month.get(5..7).unwrap_or_default().to_owned());
+    let month_label = |x: &f64| {
+        months.get(x.round() as usize).map_or_else(String::new, |month| month.month.get(5..7).unwrap_or_default().to_owned())
+    };
     chart
         .configure_mesh()
         .light_line_style(TRANSPARENT)

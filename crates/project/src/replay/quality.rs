@@ -23,7 +23,12 @@ struct Month {
 }
 
 /// Joins all logged answers with the labels known by `as_of`, and scores the logged inputs once more with the first version.
-pub async fn by_month(workspace: &Workspace, model: &ModelDefinition, examples: &TableVersion, as_of: Timestamp) -> Result<Vec<MonthQuality>> {
+pub async fn by_month(
+    workspace: &Workspace,
+    model: &ModelDefinition,
+    examples: &TableVersion,
+    as_of: Timestamp,
+) -> Result<Vec<MonthQuality>> {
     let inputs: String = model.inputs.iter().map(|input| format!(", p.\"{input}\"")).collect();
     let sql = format!(
         "SELECT p.at, p.score, l.label{inputs} FROM answers p JOIN (\

@@ -22,7 +22,13 @@ const MAX_ROWS: usize = 1_000;
 
 impl RequestFeed {
     /// Reads the examples that are predicted at `from` or later and before `to`, whatever became of them.
-    pub async fn open(engine: &Engine, model: &ModelDefinition, table: &TableVersion, from: Timestamp, to: Timestamp) -> Result<Self> {
+    pub async fn open(
+        engine: &Engine,
+        model: &ModelDefinition,
+        table: &TableVersion,
+        from: Timestamp,
+        to: Timestamp,
+    ) -> Result<Self> {
         let predicts = &model.predicts;
         let utc = "'Timestamp(Microsecond, Some(\"UTC\"))'";
         let mut fields = format!("\"{}\"", predicts.id);
@@ -41,7 +47,8 @@ impl RequestFeed {
         );
         let query = engine.query(&sql, vec![Binding::table(&table.table, Some(table.version))]).await?;
         let schema = query.schema();
-        let all = concat_batches(&schema, &query.collect().await?).map_err(|error| Error::bug("requests cannot be joined").cause(error))?;
+        let all = concat_batches(&schema, &query.collect().await?)
+            .map_err(|error| Error::bug("requests cannot be joined").cause(error))?;
         let at = all.column(0).as_any().downcast_ref::<TimestampMicrosecondArray>().cloned();
         let at = at.ok_or_else(|| Error::bug("prediction times have another type"))?;
         let columns: Vec<usize> = (1..all.num_columns()).collect();

@@ -5,9 +5,9 @@ use lw_pipelines::StepOutput;
 use lw_registry::ApprovalState;
 use serde_json::json;
 
+use super::Step;
 use super::gate::Gated;
 use super::register::Registered;
-use super::Step;
 use crate::versions::{approvals_needed, readiness};
 
 /// Goes on at once if nobody needs to approve or the gates refused; otherwise waits until the approvals are there, or one person said no.

@@ -51,7 +51,9 @@ pub async fn run(step: &Step) -> Result<StepOutput> {
     let champion = champion(step, model, &holdout).await?;
     let mut data = EvaluationData::new(model.task, &truth, &predictions);
     for segment in &model.evaluate.segments {
-        let column = holdout.column_by_name(segment).ok_or_else(|| Error::bug(format!("segment `{segment}` is not in the training set")))?;
+        let column = holdout
+            .column_by_name(segment)
+            .ok_or_else(|| Error::bug(format!("segment `{segment}` is not in the training set")))?;
         data = data.segment(SegmentColumn::from_array(segment, column.as_ref())?);
     }
     if let Some((name, scores)) = &baseline {
@@ -76,7 +78,9 @@ fn choose<'a>(model: &ModelDefinition, candidates: &'a [Candidate]) -> Result<&'
     let measured = candidates.iter().filter_map(|candidate| Some((candidate.metrics.get(&metric)?, candidate)));
     let best = measured.reduce(|best, other| if metric.is_better(*other.0, *best.0) { other } else { best });
     best.map(|(_, candidate)| candidate).ok_or_else(|| {
-        NO_EXAMPLES.error(format!("no candidate has a {metric} on the hold-out")).hint("widen `train.holdout`: its labels may all be the same")
+        NO_EXAMPLES
+            .error(format!("no candidate has a {metric} on the hold-out"))
+            .hint("widen `train.holdout`: its labels may all be the same")
     })
 }
 
@@ -109,11 +113,13 @@ async fn champion(step: &Step, model: &ModelDefinition, rows: &RecordBatch) -> R
 fn reference(model: &ModelDefinition, train: &RecordBatch, predictions: &[f64], report: &Report) -> Result<Reference> {
     let mut reference = Reference::default();
     for input in &model.inputs {
-        let column = train.column_by_name(input).ok_or_else(|| Error::bug(format!("input `{input}` is not in the training set")))?;
+        let column =
+            train.column_by_name(input).ok_or_else(|| Error::bug(format!("input `{input}` is not in the training set")))?;
         reference = reference.feature(input, column.as_ref())?;
     }
     reference = reference.predictions(predictions)?;
-    let metrics: BTreeMap<Metric, f64> = report.metrics.keys().filter_map(|metric| Some((*metric, report.value(*metric)?))).collect();
+    let metrics: BTreeMap<Metric, f64> =
+        report.metrics.keys().filter_map(|metric| Some((*metric, report.value(*metric)?))).collect();
     for (metric, value) in metrics {
         reference = reference.metric(metric, value);
     }
@@ -122,6 +128,6 @@ fn reference(model: &ModelDefinition, train: &RecordBatch, predictions: &[f64], 
 
 /// Reads a stored report.
 pub async fn load_report(artifacts: &lw_store::Artifacts, digest: &Digest) -> Result<Report> {
-    serde_json::from_slice(&artifacts.get(digest).await?).map_err(|error| Error::bug("a stored report cannot be read").cause(error))
+    serde_json::from_slice(&artifacts.get(digest).await?)
+        .map_err(|error| Error::bug("a stored report cannot be read").cause(error))
 }
-

@@ -6,8 +6,8 @@ use lw_registry::Registry;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::register::Registered;
 use super::Step;
+use super::register::Registered;
 
 /// What the gates said.
 #[derive(Debug, Clone, Serialize, Deserialize)]

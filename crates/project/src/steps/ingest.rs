@@ -11,11 +11,18 @@ use crate::failures::UNKNOWN_REFERENCE;
 pub async fn run(step: &Step) -> Result<StepOutput> {
     let source: Name = step.param("source")?;
     let Some(file) = step.project.sources.get(&source) else {
-        return Err(UNKNOWN_REFERENCE.error(format!("there is no source `{source}` in the applied project")).hint("`loopwright apply` brings new ones"));
+        return Err(UNKNOWN_REFERENCE
+            .error(format!("there is no source `{source}` in the applied project"))
+            .hint("`loopwright apply` brings new ones"));
     };
     let root = &step.project.bundle.root;
     let report = lw_data::ingest(&step.context.ctx, step.workspace.data_services(), &file.value, root).await?;
-    step.log(format!("{source}: {} rows from {} files, {} to quarantine", report.n_rows(), report.commits.iter().map(|commit| commit.files.len()).sum::<usize>(), report.n_quarantined()));
+    step.log(format!(
+        "{source}: {} rows from {} files, {} to quarantine",
+        report.n_rows(),
+        report.commits.iter().map(|commit| commit.files.len()).sum::<usize>(),
+        report.n_quarantined()
+    ));
     let output = StepOutput::done(json!(report));
     Ok(match report.commits.last() {
         Some(commit) => output.digest("table", commit.digest),
@@ -27,7 +34,11 @@ pub async fn run(step: &Step) -> Result<StepOutput> {
 pub async fn start_model(step: &Step) -> Result<StepOutput> {
     let name: Name = step.param("model")?;
     let definition = crate::compile::model_pipeline(&step.project, model(&step.project, &name)?)?;
-    let start = Start { cause: format!("pipeline:{}", step.context.pipeline), dedupe_key: Some(step.context.idempotency_key()), params: json!({}) };
+    let start = Start {
+        cause: format!("pipeline:{}", step.context.pipeline),
+        dedupe_key: Some(step.context.idempotency_key()),
+        params: json!({}),
+    };
     let started = step.workspace.pipelines().start_definition(&step.context.ctx, definition, start).await?;
     step.log(format!("started {name} as run {}", started.run));
     Ok(StepOutput::done(json!({ "run": started.run })))

@@ -75,13 +75,19 @@ impl Step {
     /// A parameter of the step.
     pub fn param<T: DeserializeOwned>(&self, key: &str) -> Result<T> {
         let value = self.context.params.get(key).cloned().unwrap_or_default();
-        serde_json::from_value(value).map_err(|error| Error::bug(format!("step `{}` has no parameter `{key}`", self.context.step)).cause(error))
+        serde_json::from_value(value)
+            .map_err(|error| Error::bug(format!("step `{}` has no parameter `{key}`", self.context.step)).cause(error))
     }
 
     /// The outputs of a step that this one needs.
     pub fn upstream<T: DeserializeOwned>(&self, step: &str) -> Result<T> {
-        let manifest = self.context.upstream.get(step).ok_or_else(|| Error::bug(format!("`{}` does not need `{step}`", self.context.step)))?;
-        serde_json::from_value(manifest.outputs.clone()).map_err(|error| Error::bug(format!("the outputs of `{step}` cannot be read")).cause(error))
+        let manifest = self
+            .context
+            .upstream
+            .get(step)
+            .ok_or_else(|| Error::bug(format!("`{}` does not need `{step}`", self.context.step)))?;
+        serde_json::from_value(manifest.outputs.clone())
+            .map_err(|error| Error::bug(format!("the outputs of `{step}` cannot be read")).cause(error))
     }
 
     /// The model that the step's parameters name.

@@ -9,9 +9,9 @@ use lw_registry::{NewVersion, Registry, Signature};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use super::Step;
 use super::evaluate::{Evaluated, load_report};
 use super::training_set::Built;
-use super::Step;
 use crate::features::registered;
 use crate::serving_bundle::bundle;
 use crate::versions::{REFERENCE, REPORT, SERVING};

@@ -5,9 +5,9 @@ use lw_pipelines::StepOutput;
 use lw_serving::{Activation, Canary, Routing};
 use serde_json::{Value, json};
 
+use super::Step;
 use super::gate::Gated;
 use super::register::Registered;
-use super::Step;
 use crate::definition::ModelDefinition;
 use crate::features::materialize;
 use crate::project::Project;
@@ -31,7 +31,13 @@ pub async fn run(step: &Step) -> Result<StepOutput> {
 }
 
 /// Puts a version behind its endpoint and says how.
-pub async fn release_version(workspace: &Workspace, ctx: &Ctx, project: &Project, model: &ModelDefinition, version: u64) -> Result<String> {
+pub async fn release_version(
+    workspace: &Workspace,
+    ctx: &Ctx,
+    project: &Project,
+    model: &ModelDefinition,
+    version: u64,
+) -> Result<String> {
     for used in &model.features {
         materialize(workspace, ctx, project, Some(used.view())).await?;
     }
@@ -41,7 +47,8 @@ pub async fn release_version(workspace: &Workspace, ctx: &Ctx, project: &Project
     let (routing, reason) = match (standing, &model.rollout) {
         (Some(deployment), _) if deployment.routing.champion == served => return Ok(format!("{served} serves already")),
         (Some(deployment), Some(rollout)) => {
-            let reason = format!("{served} is a canary for {:.0} % beside {}", rollout.canary * 100.0, deployment.routing.champion);
+            let reason =
+                format!("{served} is a canary for {:.0} % beside {}", rollout.canary * 100.0, deployment.routing.champion);
             let canary = Some(Canary { served, share: rollout.canary });
             (Routing { champion: deployment.routing.champion, canary, shadows: deployment.routing.shadows }, reason)
         }

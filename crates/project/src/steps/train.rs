@@ -9,8 +9,8 @@ use lw_evaluation::{Metric, Task};
 use lw_pipelines::StepOutput;
 use lw_tracking::{Batch, Circumstances, NewRun, RunStatus, Tracking};
 use lw_training::{
-    Candidate as CandidateDefinition, DEFAULT_INTERPRETER, DEFAULT_TIMEOUT, DataColumns, Fit, Params, PythonStep, Trained, Trainer,
-    TrainingData, train_candidate,
+    Candidate as CandidateDefinition, DEFAULT_INTERPRETER, DEFAULT_TIMEOUT, DataColumns, Fit, Params, PythonStep, Trained,
+    Trainer, TrainingData, train_candidate,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -135,7 +135,9 @@ async fn run_script(
     run: &RunId,
 ) -> Result<Trained> {
     let schema = from_arrow_schema(&train.schema())?;
-    let field = |name: &String| schema.field(name).cloned().ok_or_else(|| Error::bug(format!("input `{name}` is not in the training set")));
+    let field = |name: &String| {
+        schema.field(name).cloned().ok_or_else(|| Error::bug(format!("input `{name}` is not in the training set")))
+    };
     let inputs = Schema(model.inputs.iter().map(field).collect::<Result<_>>()?);
     let directory = workspace.directory().join("runs").join(run.as_str());
     let output = PythonStep {
@@ -198,7 +200,8 @@ async fn log(
 ) -> Result<()> {
     let ctx = &step.context.ctx;
     let now = ctx.now();
-    let mut batch = Batch::default().param("trainer", trained.trainer.name()).tag("loopwright.pipeline_run", step.context.run.as_str());
+    let mut batch =
+        Batch::default().param("trainer", trained.trainer.name()).tag("loopwright.pipeline_run", step.context.run.as_str());
     for (name, value) in &trained.params {
         batch = batch.param(name, value.to_string());
     }

@@ -41,7 +41,12 @@ pub async fn run(step: &Step) -> Result<StepOutput> {
         built.n_dropped_unlabelled,
         model.train.holdout,
     ));
-    let outputs =
-        Built { version: built.version, content: built.content, recipe: built.recipe, n_rows: built.n_rows, holdout_from: cut.holdout_from };
+    let outputs = Built {
+        version: built.version,
+        content: built.content,
+        recipe: built.recipe,
+        n_rows: built.n_rows,
+        holdout_from: cut.holdout_from,
+    };
     Ok(StepOutput::done(json!(outputs)).digest("training_set", built.content))
 }

@@ -48,7 +48,7 @@ pub async fn answers(
     let sql = format!(
         "SELECT l.loopwright_label, p.* FROM answers p LEFT JOIN (\
            SELECT \"{id}\" AS loopwright_id, CAST((\n{label}\n) AS DOUBLE) AS loopwright_label FROM {from_table} \
-           WHERE \"{known}\" <= {as_of}) l ON p.id = l.loopwright_id \
+           WHERE \"{known}\" <= {as_of} AND \"{known}\" >= {from}) l ON p.id = l.loopwright_id \
          WHERE p.version = {version} AND p.role <> 'shadow' AND p.at >= {from} AND p.at < {to}",
         id = predicts.id,
         label = predicts.label,

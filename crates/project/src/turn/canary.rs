@@ -1,7 +1,9 @@
 //! What becomes of a canary.
 
 use lw_core::{Actor, Result};
-use lw_serving::{Activation, Deployment, RolloutDefinition, RolloutFacts, RolloutVerdict, Role, Routing, Served, Side, decide_rollout};
+use lw_serving::{
+    Activation, Deployment, Role, RolloutDefinition, RolloutFacts, RolloutVerdict, Routing, Served, Side, decide_rollout,
+};
 use lw_stats::{Direction, Metric};
 
 use super::answers;

@@ -1,7 +1,7 @@
 //! The monitors of the champion.
 
 use lw_core::{Actor, Result, Timestamp};
-use lw_monitoring::{Due, Monitor, Monitoring, Reference, RetrainPolicy, Watched, WindowCounts, observe};
+use lw_monitoring::{Monitor, Monitoring, Reference, RetrainPolicy, TimeWindow, Watched, WindowCounts, observe};
 use lw_serving::Deployment;
 
 use super::answers;
@@ -21,15 +21,24 @@ pub async fn watch(workspace: &Workspace, model: &ModelDefinition, deployment: &
     let retrain = model.retrain.as_ref().map(|retrain| RetrainPolicy { on: retrain.on.clone(), cooldown: retrain.cooldown });
     let watched = Watched { model: model.model.clone(), version, retrain };
     let since = champion_since(workspace, deployment).await?;
-    let due = monitoring.due(&ctx, &watched, monitors, since).await?;
+    let mut due = monitoring.due(&ctx, &watched, monitors, since).await?;
+    due.sort_by_key(|due| due.window.end);
     if due.is_empty() {
         return Ok(());
     }
-    let reference = Reference::from_bytes(&workspace.artifacts().get(&versions::reference_digest(workspace, &model.model, version).await?).await?)?;
+    let reference = Reference::from_bytes(
+        &workspace.artifacts().get(&versions::reference_digest(workspace, &model.model, version).await?).await?,
+    )?;
+    let mut counted: Option<(TimeWindow, WindowCounts)> = None;
     for due in due {
-        let counts = count(workspace, model, version, &reference, &due).await?;
+        // Monitors of one model mostly share their windows, and the answers of a window are read once.
+        let counts = match counted.take().filter(|(window, _)| *window == due.window) {
+            Some((_, counts)) => counts,
+            None => count(workspace, model, version, &reference, due.window).await?,
+        };
         let observations = observe(&due.monitor, &reference, &counts, due.window)?;
         monitoring.record(&ctx, &watched, &due, observations).await?;
+        counted = Some((due.window, counts));
     }
     Ok(())
 }
@@ -38,9 +47,14 @@ fn monitors(model: &ModelDefinition) -> Result<Vec<Monitor>> {
     model.monitors.iter().map(|monitor| monitor.check(model.task, &model.inputs)).collect()
 }
 
-async fn count(workspace: &Workspace, model: &ModelDefinition, version: u64, reference: &Reference, due: &Due) -> Result<WindowCounts> {
-    let window = (due.window.start, due.window.end);
-    let answers = answers(workspace, model, version, window, workspace.clock().now()).await?;
+async fn count(
+    workspace: &Workspace,
+    model: &ModelDefinition,
+    version: u64,
+    reference: &Reference,
+    window: TimeWindow,
+) -> Result<WindowCounts> {
+    let answers = answers(workspace, model, version, (window.start, window.end), workspace.clock().now()).await?;
     let mut counts = WindowCounts::new();
     let mut start = 0;
     for batch in &answers.rows {
