@@ -12,7 +12,7 @@ use lw_governance::Identities;
 use crate::app::App;
 use crate::exposure::{Authentication, check_names};
 use crate::failures::{FOREIGN_ACTOR, INVALID_ACTOR, REQUEST_TIMEOUT, TOKEN_MISSING};
-use crate::problem::Problem;
+use crate::problem::{Problem, REQUEST};
 use crate::route;
 use crate::token::LOCAL_ACTOR;
 
@@ -25,16 +25,19 @@ pub const ACTOR: HeaderName = HeaderName::from_static("x-loopwright-actor");
 /// The one middleware. Handlers find the request's [`Ctx`] among its extensions.
 pub async fn guard(State(app): State<App>, mut request: Request, next: Next) -> Response {
     let request_id = request_id(request.headers()).unwrap_or_else(|| app.platform().ids.next_hex().into());
-    let mut response = match admit(&app, request.headers(), request.method(), request.uri(), &request_id).await {
-        Ok(ctx) => {
-            request.extensions_mut().insert(ctx);
-            match tokio::time::timeout(app.limits().timeout, next.run(request)).await {
-                Ok(response) => response,
-                Err(_) => Problem(timed_out(&app)).into_response(),
+    let answer = async {
+        match admit(&app, request.headers(), request.method(), request.uri(), &request_id).await {
+            Ok(ctx) => {
+                request.extensions_mut().insert(ctx);
+                match tokio::time::timeout(app.limits().timeout, next.run(request)).await {
+                    Ok(response) => response,
+                    Err(_) => Problem(timed_out(&app)).into_response(),
+                }
             }
+            Err(error) => Problem(error).into_response(),
         }
-        Err(error) => Problem(error).into_response(),
     };
+    let mut response = REQUEST.scope(Arc::clone(&request_id), answer).await;
     if let Ok(value) = HeaderValue::from_str(&request_id) {
         response.headers_mut().insert(REQUEST_ID, value);
     }

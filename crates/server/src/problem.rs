@@ -1,5 +1,7 @@
 //! Errors on the wire: problem documents (RFC 9457).
 
+use std::sync::Arc;
+
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use lw_core::{Error, Kind, Place};
@@ -33,6 +35,13 @@ struct Document<'a> {
     hint: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     place: Option<&'a Place>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_id: Option<&'a str>,
+}
+
+tokio::task_local! {
+    /// The id of the request that this task answers.
+    pub static REQUEST: Arc<str>;
 }
 
 /// The status of an error. A few failures of HTTP itself have a status of their own.
@@ -59,6 +68,7 @@ impl IntoResponse for Problem {
         let error = self.0;
         log(&error);
         let status = status(&error);
+        let request_id = REQUEST.try_with(Arc::clone).ok();
         let document = Document {
             r#type: format!("urn:loopwright:error:{}", error.code()),
             title: title(error.kind()),
@@ -68,6 +78,7 @@ impl IntoResponse for Problem {
             kind: error.kind(),
             hint: error.hint_text(),
             place: error.place(),
+            request_id: request_id.as_deref(),
         };
         let body = serde_json::to_vec(&document).unwrap_or_default();
         let mut response = (status, [(header::CONTENT_TYPE, "application/problem+json")], body).into_response();
