@@ -136,7 +136,10 @@ def trained(trained_workspace, tmp_path) -> Project:
     """A copy of the trained project that a test may change."""
     root = tmp_path / "shop"
     shutil.copytree(trained_workspace, root)
-    return Project(root)
+    project = Project(root)
+    # The copy's data files are the ones that runs read from here on.
+    project.run("apply")
+    return project
 
 
 @pytest.fixture

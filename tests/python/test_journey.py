@@ -50,7 +50,7 @@ def test_bad_rows_are_in_quarantine_with_a_reason(trained):
 
 
 def test_plan_shows_what_a_change_rebuilds(trained):
-    trained.edit("features/customer_orders.yaml", "30 days", "20 days")
+    trained.edit("features/customer_orders.yaml", "INTERVAL '30 days'", "INTERVAL '20 days'")
     plan = trained.json("plan")
     change = plan["changes"][0]
     assert change["subject"] == "feature_view/customer_orders"

@@ -171,7 +171,7 @@ pub enum Audit {
     Verify,
     /// List entries, oldest first.
     Log {
-        /// Only entries about this: model_version/late_arrival@3, or a kind alone.
+        /// Only entries about this: model_version/late_arrival@3, or model/late_arrival.
         #[arg(long)]
         subject: Option<String>,
         #[arg(long, default_value_t = 0)]

@@ -14,7 +14,7 @@ use crate::failures::CHECK_FAILED;
 use crate::features;
 use crate::plan::{Plan, plan};
 use crate::project::Project;
-use crate::state::{self, Applied};
+use crate::state::{self, Applied, PROJECT_VERSION, RunningProject};
 use crate::steps::{Steps, model};
 use crate::workspace::Workspace;
 
@@ -54,14 +54,14 @@ impl Workspace {
 
     /// Starts a run of a model's pipeline.
     pub async fn start_model(&self, ctx: &Ctx, name: &Name, start: Start) -> Result<Started> {
-        let project = self.project().await?.project;
-        model(&project, name)?;
-        self.pipelines().start(ctx, name, start).await
+        let running = self.project().await?;
+        model(&running.project, name)?;
+        self.pipelines().start(ctx, name, pinned(start, running.applied.version)).await
     }
 
     /// Starts the ingestion of one source, or of all.
     pub async fn start_ingestion(&self, ctx: &Ctx, source: Option<&Name>, start: Start) -> Result<Started> {
-        let project = self.project().await?.project;
+        let RunningProject { project, applied } = self.project().await?;
         let sources: Vec<Name> = match source {
             Some(source) if !project.sources.contains_key(source) => {
                 return Err(crate::check::unknown("source", source.as_str(), project.sources.keys().map(Name::as_str)));
@@ -69,7 +69,7 @@ impl Workspace {
             Some(source) => vec![source.clone()],
             None => project.sources.keys().cloned().collect(),
         };
-        self.pipelines().start_definition(ctx, compile::ingestion(&sources)?, start).await
+        self.pipelines().start_definition(ctx, compile::ingestion(&sources)?, pinned(start, applied.version)).await
     }
 
     /// Runs steps in this call until nothing can go on at this moment of the clock.
@@ -128,6 +128,18 @@ impl Workspace {
 
 const PAGE: u64 = 500;
 
+/// Notes the version of the project that a run belongs to: its steps read that one, whatever is applied meanwhile.
+fn pinned(start: Start, project: u64) -> Start {
+    let mut params = start.params;
+    if params.is_null() {
+        params = serde_json::json!({});
+    }
+    params[PROJECT_VERSION] = project.into();
+    Start { params, ..start }
+}
+
+const LOOK: Duration = Duration::from_millis(200);
+
 /// How long a decision waits for the run that it lets go on.
 const SETTLE: Duration = Duration::from_secs(60);
 
@@ -138,9 +150,19 @@ impl Workspace {
         let Some(newest) = self.pipelines().runs(Some(model), now, 1).await?.into_iter().next() else {
             return Ok(None);
         };
-        match self.pipelines().wait(&newest.run, SETTLE).await {
-            Err(error) if !error.is(lw_pipelines::RUN_UNFINISHED) => Err(error),
-            _ => Ok(Some(newest.run)),
+        let deadline = tokio::time::Instant::now() + SETTLE;
+        loop {
+            let run = self.pipelines().run(&newest.run).await?;
+            let is_parked = run.steps.iter().any(|step| step.state == "waiting")
+                && !run.steps.iter().any(|step| matches!(step.state.as_str(), "ready" | "running"));
+            if run.summary.state.is_over() || is_parked || tokio::time::Instant::now() >= deadline {
+                return Ok(Some(newest.run));
+            }
+            // Wakes at the run's end, or to look again whether it waits for a person.
+            match self.pipelines().wait(&newest.run, LOOK).await {
+                Err(error) if !error.is(lw_pipelines::RUN_UNFINISHED) => return Err(error),
+                _ => {}
+            }
         }
     }
 

@@ -29,7 +29,10 @@ impl<T> File<T> {
 
 /// Parses YAML text; `file` is its name in errors.
 fn yaml<T: DeserializeOwned>(file: &str, text: &str) -> Result<T> {
-    serde_saphyr::from_str(text).map_err(|error| invalid(file, &error))
+    let mut options = serde_saphyr::Options::default();
+    // YAML 1.2: only `true` and `false` are booleans, so that the key `on` and the state `NO` are words.
+    options.strict_booleans = true;
+    serde_saphyr::from_str_with_options(text, options).map_err(|error| invalid(file, &error))
 }
 
 fn invalid(file: &str, error: &serde_saphyr::Error) -> Error {

@@ -13,6 +13,9 @@ use crate::plan::Plan;
 use crate::project::Project;
 use crate::queries::{self, ProjectRow};
 
+/// The parameter of a run that names its version of the project.
+pub const PROJECT_VERSION: &str = "project_version";
+
 /// A version of the project as it was applied.
 #[derive(Debug, Clone, Serialize)]
 pub struct Applied {
@@ -32,7 +35,7 @@ pub struct RunningProject {
 
 /// The project that runs, if one was applied.
 pub async fn running(store: &Store, artifacts: &Artifacts) -> Result<Option<RunningProject>> {
-    match store.read(|reader| queries::newest_project(reader)).await? {
+    match store.read(queries::newest_project).await? {
         Some(row) => load(artifacts, row).await.map(Some),
         None => Ok(None),
     }
@@ -44,7 +47,7 @@ pub async fn version(store: &Store, artifacts: &Artifacts, version: u64) -> Resu
     let row = row.ok_or_else(|| {
         NOT_APPLIED
             .error(format!("there is no project version {version}"))
-            .hint("`loopwright audit log --subject project` lists them")
+            .hint("`loopwright audit log` lists every `project.apply`")
     })?;
     load(artifacts, row).await
 }

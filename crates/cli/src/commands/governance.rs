@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::args::{Audit, Decision};
 use crate::client::Client;
-use crate::failures::{BAD_ARGUMENT, RUN_FAILED};
+use crate::failures::{BAD_ARGUMENT, LEDGER_BROKEN};
 use crate::render;
 
 /// `late_arrival@3` as a model version.
@@ -81,7 +81,7 @@ async fn verify(client: &Client, json: bool) -> Result<()> {
     if sound {
         return Ok(());
     }
-    Err(RUN_FAILED
+    Err(LEDGER_BROKEN
         .error("the ledger does not verify")
         .hint("the lines above name the entries and rows; restore the database from a backup that verifies"))
 }

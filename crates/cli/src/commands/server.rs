@@ -1,5 +1,7 @@
 //! `loopwright up`.
 
+use std::io::IsTerminal;
+
 use lw_core::Result;
 use lw_project::Workspace;
 use lw_server::{App, Authentication};
@@ -37,8 +39,13 @@ pub async fn up(global: &Global, up: &Up) -> Result<()> {
 }
 
 fn start_logging() {
-    let filter = tracing_subscriber::EnvFilter::try_from_env("LOOPWRIGHT_LOG").unwrap_or_else(|_| "info".into());
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).finish();
+    let filter = tracing_subscriber::EnvFilter::try_from_env("LOOPWRIGHT_LOG")
+        .unwrap_or_else(|_| "info,delta_kernel=warn,buoyant_kernel=warn,deltalake_core=warn".into());
+    let subscriber = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .finish();
     // Only a test that already installed a subscriber makes this fail, and then its own is the right one.
     let _ = tracing::subscriber::set_global_default(subscriber);
 }

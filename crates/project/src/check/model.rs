@@ -29,7 +29,8 @@ pub fn check(project: &Project, file: &File<ModelDefinition>, tables: &Schemas, 
         return;
     };
     checker.inputs(&supplied);
-    checker.evaluation(&supplied, table);
+    checker.evaluation(&supplied);
+    checker.parts();
     checker.gates();
     checker.loop_references();
 }
@@ -195,10 +196,10 @@ impl Checker<'_> {
         }
     }
 
-    fn evaluation(&mut self, supplied: &SchemaRef, table: &SchemaRef) {
+    fn evaluation(&mut self, supplied: &SchemaRef) {
         let model = &self.file.value;
         for segment in &model.evaluate.segments {
-            if supplied.field_with_name(segment).is_err() && table.field_with_name(segment).is_err() {
+            if supplied.field_with_name(segment).is_err() {
                 let known = supplied.fields().iter().map(|field| field.name().as_str());
                 let error = unknown("column", segment, known);
                 self.push_at(error, self.file.place(&["evaluate", "segments", segment]));
@@ -219,6 +220,42 @@ impl Checker<'_> {
                 "add at least `{name: baseline, trainer: baseline}`",
             );
         }
+    }
+
+    /// What each stage asks of its own part of the file.
+    fn parts(&mut self) {
+        let model = &self.file.value;
+        let mut found = Vec::new();
+        let mut look = |keys: Vec<&str>, result: lw_core::Result<()>| {
+            if let Err(error) = result {
+                found.push(error.at(self.file.place(&keys)));
+            }
+        };
+        look(vec!["train"], model.train.check(model.task));
+        look(vec!["evaluate"], model.evaluate.check(model.task));
+        for gate in &model.gates {
+            look(vec!["gates", gate.name.as_str()], gate.check());
+        }
+        for monitor in &model.monitors {
+            look(vec!["monitors", monitor.name.as_str()], monitor.check(model.task, &model.inputs).map(drop));
+        }
+        if let Some(rollout) = &model.rollout {
+            look(vec!["rollout", "metric"], lw_stats::Metric::parse(&rollout.metric).map(drop));
+        }
+        for names in [
+            model.gates.iter().map(|gate| &gate.name).collect::<Vec<_>>(),
+            model.monitors.iter().map(|monitor| &monitor.name).collect(),
+        ] {
+            for (position, name) in names.iter().enumerate() {
+                if names[..position].contains(name) {
+                    let error = INVALID_MODEL
+                        .error(format!("`{name}` stands twice"))
+                        .hint("give each gate and each monitor a name of its own");
+                    look(vec![name.as_str()], Err(error));
+                }
+            }
+        }
+        self.errors.extend(found);
     }
 
     fn gates(&mut self) {

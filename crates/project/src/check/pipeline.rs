@@ -11,6 +11,10 @@ use crate::parse::File;
 use crate::project::Project;
 
 pub fn check(project: &Project, file: &File<PipelineFile>, errors: &mut Vec<Error>) {
+    if project.models.contains_key(&file.value.pipeline) || file.value.pipeline.as_str() == "ingest" {
+        let error = INVALID_MODEL.error(format!("`{}` is the name of a pipeline that the platform makes", file.value.pipeline));
+        errors.push(error.at(file.place(&["pipeline"])).hint("choose another name: each model has a pipeline of its name"));
+    }
     let names: BTreeSet<&Name> = file.value.steps.iter().map(|step| &step.name).collect();
     for step in &file.value.steps {
         for need in &step.needs {

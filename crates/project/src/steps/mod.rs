@@ -25,6 +25,7 @@ use crate::compile::kind;
 use crate::definition::ModelDefinition;
 use crate::failures::UNKNOWN_MODEL;
 use crate::project::Project;
+use crate::state::{self, PROJECT_VERSION, RunningProject};
 use crate::workspace::Workspace;
 
 /// Runs the steps of this workspace's pipelines.
@@ -63,13 +64,19 @@ impl StepRunner for Steps {
 pub(crate) struct Step {
     pub workspace: Workspace,
     pub project: Arc<Project>,
+    pub project_version: u64,
     pub context: StepContext,
 }
 
 impl Step {
     async fn of(workspace: &Workspace, context: StepContext) -> Result<Self> {
-        let project = workspace.project().await?.project;
-        Ok(Self { workspace: workspace.clone(), project, context })
+        // Runs that a schedule started have no version of their own and read the newest.
+        let running = match context.run_params[PROJECT_VERSION].as_u64() {
+            Some(version) => state::version(workspace.store(), workspace.artifacts(), version).await?,
+            None => workspace.project().await?,
+        };
+        let RunningProject { applied, project } = running;
+        Ok(Self { workspace: workspace.clone(), project, project_version: applied.version, context })
     }
 
     /// A parameter of the step.

@@ -12,7 +12,9 @@ use serde_json::json;
 use super::Step;
 use super::evaluate::{Evaluated, load_report};
 use super::training_set::Built;
+use crate::definition::ModelDefinition;
 use crate::features::registered;
+use crate::project::Project;
 use crate::serving_bundle::bundle;
 use crate::versions::{REFERENCE, REPORT, SERVING};
 
@@ -40,8 +42,8 @@ pub async fn run(step: &Step) -> Result<StepOutput> {
         author: owner,
         run: Some(candidate.run.clone()),
         recipe: json!({
-            "definition": Digest::of_json(model),
-            "project": { "version": workspace.project().await?.applied.version, "digest": step.project.digest() },
+            "definition": definition_digest(&step.project, model),
+            "project": { "version": step.project_version, "digest": step.project.digest() },
             "candidate": candidate.name,
             "trainer": candidate.trainer,
             "params": candidate.params,
@@ -68,6 +70,16 @@ pub async fn run(step: &Step) -> Result<StepOutput> {
     registry.attach_report(ctx, &model.model, version.version, &report).await?;
     step.log(format!("registered {} by {}", version.label(), candidate.name));
     Ok(StepOutput::done(json!(Registered { version: version.version, digest: version.digest })).digest("version", version.digest))
+}
+
+/// The digest of everything that decides what a version is, apart from data: the model's file, the views and sources behind it, the
+/// policies and the scripts. If any of it changes, people look at the next version as at a first one.
+fn definition_digest(project: &Project, model: &ModelDefinition) -> Digest {
+    let views: Vec<_> = project.views.values().map(|file| &file.value).collect();
+    let sources: Vec<_> = project.sources.values().map(|file| &file.value).collect();
+    let policies: Vec<_> = project.policies.values().map(|file| &file.value).collect();
+    let scripts: Vec<_> = project.bundle.files.iter().filter(|(path, _)| path.starts_with("scripts/")).collect();
+    Digest::of_json(&json!({ "model": model, "views": views, "sources": sources, "policies": policies, "scripts": scripts }))
 }
 
 /// Everything the version was made from: its training set, run, tables and views.
