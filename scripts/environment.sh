@@ -8,3 +8,6 @@ if [ -z "${ORT_DYLIB_PATH:-}" ]; then
 fi
 
 say() { printf '\033[1m==> %s\033[0m\n' "$*" >&2; }
+
+# OpenMP reads it when a process starts; without it idle training threads spin.
+export OMP_WAIT_POLICY=passive
