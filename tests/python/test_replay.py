@@ -57,7 +57,7 @@ def test_real_bad_rows_went_to_quarantine_with_reasons(replayed):
     assert tables["planes"]["n_quarantined"] == 41
     flights = project.json("tables", "flights")["items"]
     assert sum(version["n_quarantined"] for version in flights) == 1180
-    assert all(rule["name"] for version in flights for rule in version["rules"])
+    assert all(rule["rule"] and rule["first"] for version in flights for rule in version["rules"])
 
 
 def test_the_five_answers_and_the_ledger_stand_at_the_end(replayed):

@@ -18,8 +18,8 @@ use crate::state::{self, Applied, PROJECT_VERSION, RunningProject};
 use crate::steps::{Steps, model};
 use crate::workspace::Workspace;
 
-/// Steps that run at the same time. Trainers use all cores by themselves.
-const N_SLOTS: usize = 2;
+/// Steps that run at the same time.
+pub(crate) const N_SLOTS: usize = 2;
 
 impl Workspace {
     /// What applying a project would change here.

@@ -9,7 +9,7 @@ use super::Step;
 use super::gate::Gated;
 use super::register::Registered;
 use crate::definition::ModelDefinition;
-use crate::features::materialize;
+use crate::features::{materialize, registered};
 use crate::project::Project;
 use crate::versions::{activate, served, standing};
 use crate::workspace::Workspace;
@@ -38,8 +38,13 @@ pub async fn release_version(
     model: &ModelDefinition,
     version: u64,
 ) -> Result<String> {
-    for used in &model.features {
-        materialize(workspace, ctx, project, Some(used.view())).await?;
+    for view in registered(workspace, project).await? {
+        let is_used = model.features.iter().any(|used| used.view() == view.name());
+        // The loop keeps views up to date that are online already; a new one must not be empty when the first request comes.
+        let is_online = workspace.online().view_state(&view.id())?.is_some();
+        if is_used && !is_online {
+            materialize(workspace, ctx, project, Some(view.name())).await?;
+        }
     }
     let served = served(workspace, &model.model, version).await?;
     let standing = standing(workspace, &model.model).await?;

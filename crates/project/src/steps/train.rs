@@ -20,6 +20,7 @@ use super::training_set::Built;
 use crate::definition::ModelDefinition;
 use crate::examples::{Examples, LABEL};
 use crate::failures::NO_EXAMPLES;
+use crate::operations::N_SLOTS;
 use crate::scoring::Scoring;
 use crate::serving_bundle::scoring_bundle;
 use crate::workspace::Workspace;
@@ -41,6 +42,13 @@ pub struct Candidate {
     pub libraries: BTreeMap<String, String>,
     /// On the hold-out; a metric that has no value there is missing.
     pub metrics: BTreeMap<Metric, f64>,
+}
+
+/// Threads of one trainer: steps that run at the same time share the cores. Two trainers with all cores each would wait for one
+/// another at every barrier.
+fn threads() -> usize {
+    let n_cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
+    (n_cores / N_SLOTS).max(1)
 }
 
 /// Metric points that one transaction takes.
@@ -114,7 +122,7 @@ pub async fn fit(
     }
     let (candidate, task, seed) = (candidate.clone(), model.task, model.train.seed);
     let (inputs, choose_by) = (model.inputs.clone(), model.train.choose_by);
-    let n_threads = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
+    let n_threads = threads();
     let fitting = tokio::task::spawn_blocking(move || {
         let columns = DataColumns { inputs: &inputs, label: LABEL, weight: None };
         let data = TrainingData::from_batches(&[train], columns, task)?;
@@ -153,7 +161,7 @@ async fn run_script(
         params: &candidate.params,
         seed: model.train.seed,
         run_id: run,
-        n_threads: std::thread::available_parallelism().map_or(2, std::num::NonZero::get),
+        n_threads: threads(),
         timeout: candidate.timeout.unwrap_or(DEFAULT_TIMEOUT),
         environment: &BTreeMap::new(),
     }
