@@ -77,3 +77,8 @@ def test_owners_cannot_approve_their_own_version(project):
     assert "ana" in own.stderr
     project.run("approve", "churn@1", "--reason", "looks right", LOOPWRIGHT_ACTOR="bea")
     project.run("predict", "churn", '{"customer_id": "c1", "plan": "free", "asked_at": "2024-06-15T00:00:00Z"}')
+
+
+def test_a_view_is_mapped_to_a_request_field_with_a_bare_on(project):
+    project.edit("models/churn.yaml", "[customer_orders]", "[{view: customer_orders, on: {customer_id: customer_id}}]")
+    assert "holds together" in project.run("check").stdout
