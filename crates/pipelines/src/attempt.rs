@@ -86,6 +86,8 @@ pub async fn attempt(
 fn conclude(claim: &Claim, result: Result<lw_core::Result<StepOutput>, JoinError>, stop: Option<Stop>) -> Verdict {
     match (stop, &result) {
         (Some(Stop::LeaseLost), _) => None,
+        // The runtime ended the task because the process ends: nobody stopped the step, and it did not fail.
+        (None, Err(ended)) if ended.is_cancelled() => stopped_by(claim, Stop::ShuttingDown),
         (None, _) | (_, Ok(Ok(StepOutput::Done(_)))) => Some(judge(claim, result)),
         (Some(why), _) => stopped_by(claim, why),
     }

@@ -1,7 +1,7 @@
 //! The worker: claims steps, runs them, reports, and keeps its leases alive.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use lw_core::{Ctx, Result, Span, Timestamp};
 use tokio::sync::watch;
@@ -195,6 +195,7 @@ impl Worker {
             .step()
             .cache
             .then(|| cache_key(claim.step(), &self.runner.version(&claim.step().kind), &claim.run_params, &claim.upstream));
+        let begun = Instant::now();
         let verdict = match self.look_up(cache_key.as_ref()).await {
             Some((run, manifest)) => {
                 running.log.line(format!("outputs copied from run {run}"));
@@ -203,6 +204,7 @@ impl Worker {
             None => attempt(ctx, &self.runner, &claim, running.log.clone(), &running.stop).await,
         };
         let (report, ending) = verdict?;
+        trace_step(&claim, &report, &ending, begun);
         self.report(ctx, &claim, &running, (report, ending, cache_key)).await
     }
 
@@ -265,4 +267,20 @@ impl Worker {
             self.pipelines.announce();
         }
     }
+}
+
+/// One event an attempt, by the wall clock: a simulated clock stands still while a step runs.
+fn trace_step(claim: &Claim, report: &Report, ending: &Ending, begun: Instant) {
+    let (pipeline, step) = (&claim.compiled.definition.pipeline, &claim.step().key);
+    let outcome = if ending.cached_from.is_some() { "cached" } else { report.name() };
+    let wall_seconds = begun.elapsed().as_secs_f64();
+    tracing::info!(
+        pipeline = %pipeline,
+        run = %claim.run,
+        step = %step,
+        outcome,
+        attempt = claim.attempt,
+        wall_seconds,
+        "Step `{step}` of `{pipeline}` {outcome} after {wall_seconds:.3} s"
+    );
 }
