@@ -5,6 +5,7 @@ mod client;
 mod commands;
 mod connect;
 mod failures;
+mod logging;
 mod progress;
 mod render;
 mod threads;
@@ -19,6 +20,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> ExitCode {
     threads::let_waiting_threads_sleep();
     let cli = args::Cli::parse();
+    logging::start(matches!(cli.command, args::Command::Up(_)));
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {

@@ -40,6 +40,7 @@ impl Engine {
     ///
     /// `schema` is that of the batches. Columns are matched by name; a missing column, one that the table does not have (unless
     /// `add_columns`) or one of another type refuses the write. Every column of a table is nullable.
+    #[tracing::instrument(level = "debug", skip_all, fields(%table))]
     pub async fn write(
         &self,
         table: &TableId,
@@ -66,6 +67,7 @@ impl Engine {
 
     /// The digest of a version: over its columns and over path, size and row count of each of its files. Files are never
     /// changed, so equal digests mean the very same rows.
+    #[tracing::instrument(level = "debug", skip_all, fields(%table))]
     pub async fn table_digest(&self, table: &TableId, version: u64) -> Result<Digest> {
         self.tables.digest(table, version).await
     }
@@ -88,6 +90,7 @@ impl Engine {
     /// For every spine row, the newest row of each view that was known at the spine row's time: see [`PointInTime`].
     ///
     /// The batches that come back are those of the spine, row for row, with the output columns of the views after their own.
+    #[tracing::instrument(level = "debug", skip_all)]
     pub async fn point_in_time(&self, request: PointInTime) -> Result<Vec<RecordBatch>> {
         point_in_time::run(&self.session, request).await
     }

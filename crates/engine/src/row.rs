@@ -130,6 +130,7 @@ pub fn scalar_at(column: &ArrayRef, row_index: usize) -> Result<Scalar> {
 
 /// The digest of rows in their order: column names, canonical types and values. How the rows are cut into batches does not
 /// matter, so a training set that is built again from the same facts has the same digest, whatever its files are called.
+#[tracing::instrument(level = "debug", skip_all)]
 pub fn content_digest(schema: &SchemaRef, batches: &[RecordBatch]) -> Result<Digest> {
     let schema = canonical_schema(schema);
     let columns: Vec<_> = schema.fields().iter().map(|field| (field.name(), field.data_type().to_string())).collect();

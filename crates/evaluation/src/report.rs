@@ -100,6 +100,7 @@ pub struct Difference {
 /// # Errors
 /// `bad-evaluation`, `metric-of-another-task`, `evaluation-rows-differ`; `bad-metric-input` for labels or predictions that
 /// cannot be measured; `undefined-metric` if there are no rows at all.
+#[tracing::instrument(level = "debug", skip_all)]
 pub fn evaluate(definition: &EvaluateDefinition, data: &EvaluationData<'_>, seed: u64) -> Result<Report> {
     definition.check(data.task)?;
     data.check()?;

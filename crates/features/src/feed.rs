@@ -31,6 +31,7 @@ struct FedView {
 
 impl MaterializationFeed {
     /// Computes what each view has beyond its watermark in the online store, up to `horizon`.
+    #[tracing::instrument(level = "debug", skip_all)]
     pub async fn open(
         engine: &Engine,
         online: Arc<dyn OnlineStore>,

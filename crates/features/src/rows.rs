@@ -97,6 +97,7 @@ fn needed<'a>(view: &ViewDefinition, views: &'a [ViewDefinition]) -> Result<Vec<
     Ok(steps)
 }
 
+#[tracing::instrument(level = "debug", skip_all, fields(view = %view.feature_view))]
 async fn run_view(
     engine: &Engine,
     view: &ViewDefinition,

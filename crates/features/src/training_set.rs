@@ -187,6 +187,7 @@ fn entry(set: &TrainingSet, recipe: &TrainingSetRecipe, written: &Written) -> Dr
 }
 
 /// Computes the rows of a training set and their digest; writes nothing. This is also how a training set is reproduced.
+#[tracing::instrument(level = "debug", skip_all)]
 pub async fn compute_training_set(engine: &Engine, recipe: &TrainingSetRecipe) -> Result<ComputedTrainingSet> {
     let expressions = recipe.compile()?;
     let (spine, n_dropped_unlabelled) = spine(engine, recipe).await?;
@@ -226,6 +227,7 @@ fn nullable(schema: Schema) -> Schema {
 }
 
 /// The labelled examples of the window by prediction time and id, and how many others there were.
+#[tracing::instrument(level = "debug", skip_all)]
 async fn spine(engine: &Engine, recipe: &TrainingSetRecipe) -> Result<(RecordBatch, u64)> {
     let table = recipe.sources.tables.iter().find(|version| version.table.sql_name() == recipe.examples.from);
     let table = table.ok_or_else(|| recipe.bad(format!("it has no version of the table `{}`", recipe.examples.from)))?;

@@ -1,7 +1,5 @@
 //! `loopwright up`.
 
-use std::io::IsTerminal;
-
 use lw_core::Result;
 use lw_project::Workspace;
 use lw_server::{App, Authentication};
@@ -14,7 +12,6 @@ use crate::render;
 
 /// Serves until SIGTERM or Ctrl-C, then drains: accepted requests are answered, logged predictions are on disk.
 pub async fn up(global: &Global, up: &Up) -> Result<()> {
-    start_logging();
     let authentication = if up.no_auth { Authentication::None } else { Authentication::Token };
     lw_server::check_exposure(up.listen, authentication)?;
     let listener = TcpListener::bind(up.listen).await.map_err(|error| {
@@ -36,18 +33,6 @@ pub async fn up(global: &Global, up: &Up) -> Result<()> {
     workspace.close().await;
     render::talk("drained; goodbye");
     Ok(())
-}
-
-fn start_logging() {
-    let filter = tracing_subscriber::EnvFilter::try_from_env("LOOPWRIGHT_LOG")
-        .unwrap_or_else(|_| "info,delta_kernel=warn,buoyant_kernel=warn,deltalake_core=warn".into());
-    let subscriber = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .finish();
-    // Only a test that already installed a subscriber makes this fail, and then its own is the right one.
-    let _ = tracing::subscriber::set_global_default(subscriber);
 }
 
 async fn shutdown() {

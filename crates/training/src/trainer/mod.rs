@@ -34,6 +34,7 @@ pub struct Fit<'a> {
 /// # Errors
 /// `trainer-parameter`, `training-data`, `trainer-failed`, or `export-differs` if the exported model does not answer like the
 /// trained one.
+#[tracing::instrument(level = "debug", skip_all, fields(trainer = trainer.name(), n_rows = fit.data.n_rows()))]
 pub fn train(trainer: Trainer, params: &Params, fit: Fit<'_>) -> Result<Trained> {
     if fit.task == Task::BinaryClassification && trainer != Trainer::Baseline {
         fit.data.expect_both_classes()?;
