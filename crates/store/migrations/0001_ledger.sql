@@ -26,6 +26,7 @@ CREATE TABLE ledger (
 );
 CREATE INDEX ledger_by_action ON ledger (action, seq);
 CREATE INDEX ledger_by_actor ON ledger (actor, seq);
+CREATE INDEX ledger_by_time ON ledger (at, seq);
 CREATE INDEX ledger_by_subject ON ledger (subject_kind, subject_name, subject_version, seq);
 
 -- Every version that an entry mentions: part is 'subject', 'input' or 'output'.

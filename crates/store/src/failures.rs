@@ -11,6 +11,8 @@ pub const DATABASE_NEWER: Failure = Failure::new("database-newer", Kind::Conflic
 pub const DISK_FULL: Failure = Failure::new("disk-full", Kind::Unavailable);
 pub const METADATA_BUSY: Failure = Failure::new("metadata-busy", Kind::Exhausted);
 pub const METADATA_CORRUPT: Failure = Failure::new("metadata-corrupt", Kind::Upstream);
+/// The connection cannot be encrypted as the address asks.
+pub const METADATA_TLS: Failure = Failure::new("metadata-tls", Kind::Unavailable);
 pub const METADATA_UNREACHABLE: Failure = Failure::new("metadata-unreachable", Kind::Unavailable);
 pub const METADATA_UNWRITABLE: Failure = Failure::new("metadata-unwritable", Kind::Unavailable);
 pub const MIGRATION_CHANGED: Failure = Failure::new("migration-changed", Kind::Conflict);

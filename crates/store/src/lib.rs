@@ -18,7 +18,9 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod artifacts;
+mod certificates;
 mod connection;
+mod encryption;
 mod failures;
 mod ledger;
 mod lock;
@@ -35,7 +37,7 @@ mod writer;
 
 pub use artifacts::Artifacts;
 pub use failures::*;
-pub use ledger::{EntryFilter, EntryLinks, Finding, Mention, Order, Verification};
+pub use ledger::{ChainPart, EntryFilter, EntryLinks, Finding, Mention, Order, Verification};
 pub use metadata_url::MetadataUrl;
 pub use outbox::Message;
 pub use row::Row;

@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use lw_core::Result;
 
 use crate::BAD_STORE_URL;
+use crate::encryption::Encryption;
 
-/// The address of the metadata database: `sqlite:///absolute/path.db` or `postgres://user@host/database`.
+/// The address of the metadata database: `sqlite:///absolute/path.db` or `postgres://user@host/database?sslmode=verify-full`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct MetadataUrl(Address);
 
@@ -25,7 +26,8 @@ impl MetadataUrl {
                 return Ok(Self(Address::Sqlite(path.to_owned())));
             }
         } else if text.starts_with("postgres://") || text.starts_with("postgresql://") {
-            text.parse::<postgres::Config>().map_err(|error| bad(text).cause(error))?;
+            let (rest, _) = Encryption::split(text)?;
+            rest.parse::<postgres::Config>().map_err(|error| bad(text).cause(error))?;
             return Ok(Self(Address::Postgres(text.to_owned())));
         }
         Err(bad(text))

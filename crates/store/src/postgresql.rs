@@ -10,7 +10,8 @@ use postgres::types::{FromSql, IsNull, ToSql, Type};
 use postgres::{Client, NoTls, Statement};
 
 use crate::connection::{Connection, Dialect};
-use crate::{DISK_FULL, METADATA_UNREACHABLE, METADATA_UNWRITABLE, MetadataUrl, ROW_EXISTS, Row};
+use crate::encryption::{Encryption, Mode};
+use crate::{DISK_FULL, METADATA_TLS, METADATA_UNREACHABLE, METADATA_UNWRITABLE, MetadataUrl, ROW_EXISTS, Row};
 
 pub(crate) struct Postgres {
     client: Client,
@@ -23,19 +24,17 @@ const N_CACHED_STATEMENTS: usize = 512;
 impl Postgres {
     /// Connects. Call it from a thread without an asynchronous runtime.
     pub(crate) fn connect(url: &MetadataUrl, address: &str) -> Result<Self> {
-        let connect = || {
-            let mut config = address.parse::<postgres::Config>()?;
-            if config.get_connect_timeout().is_none() {
-                config.connect_timeout(std::time::Duration::from_secs(5));
-            }
-            config.application_name("loopwright").connect(NoTls)
+        let (rest, encryption) = Encryption::split(address)?;
+        let mut config = rest.parse::<postgres::Config>().map_err(|error| unreachable(url, error))?;
+        if config.get_connect_timeout().is_none() {
+            config.connect_timeout(std::time::Duration::from_secs(5));
+        }
+        config.application_name("loopwright").ssl_mode(encryption.ssl_mode());
+        let connected = match encryption.mode {
+            Mode::Disable => config.connect(NoTls),
+            _ => config.connect(encryption.connector()?),
         };
-        let client = connect().map_err(|error| {
-            METADATA_UNREACHABLE
-                .error(format!("the metadata database {url} cannot be reached: {}", innermost(&error)))
-                .hint("check that PostgreSQL runs there and that host, port, user, password and database are right")
-                .cause(error)
-        })?;
+        let client = connected.map_err(|error| unreachable(url, error))?;
         Ok(Self { client, statements: HashMap::new(), is_in_transaction: false })
     }
 
@@ -182,6 +181,24 @@ fn numeric(raw: &[u8]) -> Result<Scalar, BoxedError> {
     }
     let sum: f64 = groups.iter().enumerate().map(|(index, group)| f64::from(*group) * 10_000_f64.powi(power(index))).sum();
     Ok(Scalar::Float(if is_negative { -sum } else { sum }))
+}
+
+fn unreachable(url: &MetadataUrl, error: postgres::Error) -> Error {
+    let reason = innermost(&error);
+    // The driver tells its kinds of failures apart by their text alone.
+    if error.to_string().starts_with("error performing TLS handshake") {
+        return METADATA_TLS
+            .error(format!("the connection to the metadata database {url} cannot be encrypted as asked: {reason}"))
+            .hint(
+                "the server needs `ssl = on`; for verify-ca and verify-full name the authority of its certificate with \
+                 sslrootcert=/path/ca.pem. sslmode=require encrypts without asking who answers",
+            )
+            .cause(error);
+    }
+    METADATA_UNREACHABLE
+        .error(format!("the metadata database {url} cannot be reached: {reason}"))
+        .hint("check that PostgreSQL runs there and that host, port, user, password and database are right")
+        .cause(error)
 }
 
 fn innermost(error: &postgres::Error) -> String {

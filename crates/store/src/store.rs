@@ -16,7 +16,7 @@ use crate::migrations::{Governed, MIGRATIONS, migrate};
 use crate::postgresql::Postgres;
 use crate::sqlite::Sqlite;
 use crate::writer::{Job, Write, panicked, serve};
-use crate::{EntryFilter, METADATA_BUSY, METADATA_UNWRITABLE, MetadataUrl, Reader, Tx, Verification};
+use crate::{ChainPart, EntryFilter, METADATA_BUSY, METADATA_UNWRITABLE, MetadataUrl, Reader, Tx, Verification};
 
 /// How many reads or writes may wait. More are refused with `metadata-busy`, which clients repeat.
 const MAX_WAITING: usize = 4096;
@@ -125,6 +125,11 @@ impl Store {
     /// Checks the whole ledger: sequence, hashes, chain, links, and that every governed row is the one the ledger knows.
     pub async fn verify(&self) -> Result<Verification> {
         self.read(|reader| reader.verify()).await
+    }
+
+    /// A page of a stretch of the chain, for whoever verifies it elsewhere.
+    pub async fn chain(&self, part: ChainPart) -> Result<Vec<Entry>> {
+        self.read(move |reader| reader.chain(part)).await
     }
 
     /// A page of ledger entries.

@@ -1,6 +1,6 @@
 //! Reading the ledger.
 
-use lw_core::{Actor, Entry, Reference, Result, Scalar, Subject, SubjectKind};
+use lw_core::{Actor, Entry, Reference, Result, Scalar, Subject, SubjectKind, Timestamp};
 
 use super::queries::{ENTRY_COLUMNS, LINK_COLUMNS, entry_of, subject_of};
 use crate::transaction::Reader;
@@ -32,6 +32,10 @@ pub struct EntryFilter {
     /// An action such as `alias.set`, or all of a noun: `alias.*`.
     pub action: Option<String>,
     pub actor: Option<Actor>,
+    /// Entries from this time on.
+    pub from: Option<Timestamp>,
+    /// Entries before this time.
+    pub to: Option<Timestamp>,
     /// Entries beyond this one in the chosen order.
     pub after_seq: Option<u64>,
     pub order: Order,
@@ -42,7 +46,17 @@ pub struct EntryFilter {
 impl EntryFilter {
     /// Everything, oldest first, 100 a page.
     pub fn all() -> Self {
-        Self { subject: None, kind: None, action: None, actor: None, after_seq: None, order: Order::OldestFirst, limit: 100 }
+        Self {
+            subject: None,
+            kind: None,
+            action: None,
+            actor: None,
+            from: None,
+            to: None,
+            after_seq: None,
+            order: Order::OldestFirst,
+            limit: 100,
+        }
     }
 
     /// The entries that mention a version in this way.
@@ -69,6 +83,18 @@ impl EntryFilter {
     pub fn limit(self, limit: u64) -> Self {
         Self { limit, ..self }
     }
+}
+
+/// A stretch of the chain without gaps, for whoever verifies it elsewhere: from the first entry at or after `from` to the last one before
+/// `to`, however clocks went in between.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ChainPart {
+    pub from: Option<Timestamp>,
+    pub to: Option<Timestamp>,
+    /// Entries beyond this one: the last `seq` of the page before.
+    pub after_seq: u64,
+    /// 1 to 1000.
+    pub limit: u64,
 }
 
 /// An entry without its payload and rows: enough to walk the lineage.
@@ -118,6 +144,12 @@ impl Reader<'_> {
         if let Some(actor) = &filter.actor {
             conditions.add("actor =", actor.into());
         }
+        if let Some(from) = filter.from {
+            conditions.add("at >=", from.into());
+        }
+        if let Some(to) = filter.to {
+            conditions.add("at <", to.into());
+        }
         let (beyond, direction) = match filter.order {
             Order::OldestFirst => ("seq >", "ASC"),
             Order::NewestFirst => ("seq <", "DESC"),
@@ -127,6 +159,23 @@ impl Reader<'_> {
         }
         let limit = conditions.parameter(filter.limit.clamp(1, 1000).into());
         let sql = format!("SELECT {ENTRY_COLUMNS} FROM ledger {} ORDER BY seq {direction} LIMIT {limit}", conditions.text());
+        self.query(&sql, &conditions.parameters)?.iter().map(entry_of).collect()
+    }
+
+    /// A page of a stretch of the chain, oldest first.
+    pub fn chain(&mut self, part: ChainPart) -> Result<Vec<Entry>> {
+        let mut conditions = Conditions::default();
+        conditions.add("seq >", part.after_seq.into());
+        if let Some(from) = part.from {
+            let from = conditions.parameter(from.into());
+            conditions.texts.push(format!("seq >= (SELECT MIN(seq) FROM ledger WHERE at >= {from})"));
+        }
+        if let Some(to) = part.to {
+            let to = conditions.parameter(to.into());
+            conditions.texts.push(format!("seq <= (SELECT MAX(seq) FROM ledger WHERE at < {to})"));
+        }
+        let limit = conditions.parameter(part.limit.clamp(1, 1000).into());
+        let sql = format!("SELECT {ENTRY_COLUMNS} FROM ledger {} ORDER BY seq LIMIT {limit}", conditions.text());
         self.query(&sql, &conditions.parameters)?.iter().map(entry_of).collect()
     }
 

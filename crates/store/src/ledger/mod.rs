@@ -5,6 +5,6 @@ mod queries;
 mod record;
 mod verify;
 
-pub use entries::{EntryFilter, EntryLinks, Mention, Order};
+pub use entries::{ChainPart, EntryFilter, EntryLinks, Mention, Order};
 pub(crate) use queries::read_head;
 pub use verify::{Finding, Verification};

@@ -1,6 +1,6 @@
-use lw_core::{Actor, Digest, Draft, Subject, SubjectKind};
+use lw_core::{Actor, Digest, Draft, Span, Subject, SubjectKind};
 use lw_store::testing::both;
-use lw_store::{EntryFilter, Mention, Store};
+use lw_store::{ChainPart, EntryFilter, Mention, Store};
 use serde_json::json;
 
 use crate::{ctx, remove_alias, set_alias};
@@ -88,5 +88,33 @@ fn two_stores_on_one_postgresql_share_one_chain() {
         seqs.sort_unstable();
         assert_eq!(seqs, (1..=100).collect::<Vec<u64>>());
         assert!(stores[0].verify().await.unwrap().is_sound());
+    });
+}
+
+#[test]
+fn a_stretch_of_the_chain_has_no_gaps() {
+    both(|store| async move {
+        let clock = std::sync::Arc::new(lw_core::SimulatedClock::at(ctx().now()));
+        let ctx = lw_core::Ctx { clock: clock.clone(), ..ctx() };
+        let start = ctx.now();
+        // The clock goes back an hour between the second and the third entry.
+        for hours in [0, 2, 1, 3, 4] {
+            clock.set(start + Span::from_hours(hours));
+            store.write(&ctx, |tx| tx.record(set_alias("m", "champion", 1))).await.unwrap();
+        }
+        let seqs = async |from: Option<i64>, to: Option<i64>, after_seq: u64, limit: u64| -> Vec<u64> {
+            let time = |hours: i64| start + Span::from_hours(hours);
+            let part = ChainPart { from: from.map(time), to: to.map(time), after_seq, limit };
+            store.chain(part).await.unwrap().iter().map(|entry| entry.seq).collect()
+        };
+        assert_eq!(seqs(None, None, 0, 1000).await, [1, 2, 3, 4, 5]);
+        assert_eq!(seqs(None, None, 2, 2).await, [3, 4]);
+        assert_eq!(seqs(Some(2), Some(4), 0, 1000).await, [2, 3, 4], "the entry of one o'clock stands between");
+        assert_eq!(seqs(Some(9), None, 0, 1000).await, Vec::<u64>::new());
+        assert_eq!(seqs(None, Some(0), 0, 1000).await, Vec::<u64>::new());
+        let by_time =
+            EntryFilter { from: Some(start + Span::from_hours(2)), to: Some(start + Span::from_hours(4)), ..EntryFilter::all() };
+        let found = store.entries(by_time).await.unwrap();
+        assert_eq!(found.iter().map(|entry| entry.seq).collect::<Vec<_>>(), [2, 4]);
     });
 }

@@ -3,6 +3,7 @@
 
 mod artifacts;
 mod durability;
+mod encryption;
 mod ledger;
 mod opening;
 mod outbox;
