@@ -5,6 +5,7 @@
 //! the ledger alone, so that it holds for whatever wrote the entries.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod access;
 mod answers;
 mod difference;
 mod failures;
@@ -14,12 +15,13 @@ mod queries;
 mod token;
 mod token_file;
 
+pub use access::{Action, Caller, Role, check_other, permit};
 pub use answers::{Answers, ApprovalFact, DataFact, FeatureFact, GateFact, RunningFact, SinceFact, VersionFact, why};
 pub use difference::{Difference, differences};
 pub use failures::*;
-pub use identity::Identity;
+pub use identity::{Identity, NewIdentity, RoleChange, parse_actor};
 pub use lineage::{Budget, Direction, Lineage, LineageEdge, LineageNode, lineage};
-pub use token::{NewToken, Token};
+pub use token::{Credential, LONGEST_LIFETIME, NewToken, Purpose, STANDARD_LIFETIME, Token};
 
 use lw_store::Store;
 

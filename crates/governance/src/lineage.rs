@@ -2,9 +2,11 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use lw_core::{Result, Subject};
+use lw_core::{Error, Result, Subject, nearest};
 use lw_store::{EntryLinks, Mention, Reader, Store};
 use serde::{Deserialize, Serialize};
+
+use crate::{UNKNOWN_SUBJECT, queries};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -21,17 +23,18 @@ pub struct Budget {
     /// Steps from the start.
     pub depth: u32,
     pub n_nodes: usize,
+    pub n_edges: usize,
 }
 
 impl Budget {
-    /// Enough for the whole history of a model: 20 steps, 10 000 versions.
-    pub const WIDE: Self = Self { depth: 20, n_nodes: 10_000 };
+    /// Enough for the whole history of a model: 20 steps, 10 000 versions, 40 000 edges.
+    pub const WIDE: Self = Self { depth: 20, n_nodes: 10_000, n_edges: 40_000 };
 }
 
 /// The versions that a walk found, and how they hang together.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Lineage {
-    /// By distance from the start, which is the first one.
+    /// By distance from the start, which comes first. A start without a version stands for all versions that the ledger knows.
     pub nodes: Vec<LineageNode>,
     pub edges: Vec<LineageEdge>,
     /// False if the budget ended the walk.
@@ -58,30 +61,78 @@ pub struct LineageEdge {
 
 /// The most entries that are followed from one version.
 const MAX_ENTRIES: u64 = 10_000;
+/// The most names that are compared with one that nothing has.
+const MAX_NAMES: u64 = 10_000;
 
-/// Walks from a version in one direction.
+/// Walks from a version in one direction. A subject that no entry mentions is an error that names what comes near.
 pub async fn lineage(store: &Store, start: &Subject, direction: Direction, budget: Budget) -> Result<Lineage> {
     let start = start.clone();
-    store.read(move |reader| walk(reader, start, direction, budget)).await
+    store
+        .read(move |reader| {
+            let starts = starts(reader, &start, budget)?;
+            walk_all(reader, starts, direction, budget)
+        })
+        .await
+}
+
+/// The subject itself, or each version of it that the ledger knows.
+fn starts(reader: &mut Reader<'_>, start: &Subject, budget: Budget) -> Result<Vec<Subject>> {
+    let limit = u64::try_from(budget.n_nodes).unwrap_or(u64::MAX).min(MAX_ENTRIES).saturating_add(1);
+    let mut versions = queries::versions_of(reader, start, limit)?;
+    if versions.is_empty() {
+        return Err(unknown(reader, start)?);
+    }
+    // The newest first: it is asked for most, and the budget may end before the oldest.
+    versions.sort_unstable_by(|a, b| b.cmp(a));
+    Ok(versions.into_iter().map(|version| Subject { version, ..start.clone() }).collect())
+}
+
+fn unknown(reader: &mut Reader<'_>, start: &Subject) -> Result<Error> {
+    let error = UNKNOWN_SUBJECT.error(format!("no ledger entry mentions `{start}`"));
+    let whole = Subject { version: None, ..start.clone() };
+    let versions: Vec<u64> = queries::versions_of(reader, &whole, MAX_NAMES)?.into_iter().flatten().collect();
+    if let (Some(first), Some(last)) = (versions.iter().min(), versions.iter().max()) {
+        return Ok(error.hint(format!("`{whole}` has the versions {first} to {last}")));
+    }
+    let names = queries::names_of(reader, start.kind, MAX_NAMES)?;
+    if let Some(near) = nearest(&start.name, names.iter().map(String::as_str)) {
+        return Ok(error.hint(format!("did you mean `{}/{near}`?", start.kind.name())));
+    }
+    let kinds = queries::kinds_of(reader, &start.name)?;
+    if let Some(kind) = kinds.first() {
+        return Ok(error.hint(format!("did you mean `{kind}/{}`?", start.name)));
+    }
+    Ok(error.hint(match names.as_slice() {
+        [] => {
+            format!("nothing of the kind `{}` has been made yet; `loopwright audit log` lists what happened", start.kind.name())
+        }
+        names => format!("there are {}", names.iter().take(5).map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")),
+    }))
 }
 
 pub(crate) fn walk(reader: &mut Reader<'_>, start: Subject, direction: Direction, budget: Budget) -> Result<Lineage> {
-    let mut seen = BTreeSet::from([start.clone()]);
-    let mut nodes = vec![LineageNode { subject: start.clone(), depth: 0 }];
+    walk_all(reader, vec![start], direction, budget)
+}
+
+fn walk_all(reader: &mut Reader<'_>, starts: Vec<Subject>, direction: Direction, budget: Budget) -> Result<Lineage> {
+    let mut is_complete = starts.len() <= budget.n_nodes;
+    let starts: Vec<Subject> = starts.into_iter().take(budget.n_nodes).collect();
+    let mut seen: BTreeSet<Subject> = starts.iter().cloned().collect();
+    let mut nodes: Vec<LineageNode> = starts.iter().map(|start| LineageNode { subject: start.clone(), depth: 0 }).collect();
+    let mut pending: VecDeque<(Subject, u32)> = starts.into_iter().map(|start| (start, 0)).collect();
     let mut edges = BTreeSet::new();
-    let mut is_complete = true;
-    let mut pending = VecDeque::from([(start, 0)]);
     while let Some((subject, depth)) = pending.pop_front() {
         for edge in edges_of(reader, &subject, direction)? {
             let next = match direction {
                 Direction::Upstream => &edge.from,
                 Direction::Downstream => &edge.to,
             };
-            if !seen.contains(next) {
-                if depth >= budget.depth || nodes.len() >= budget.n_nodes {
-                    is_complete = false;
-                    continue;
-                }
+            let is_new = !seen.contains(next);
+            if edges.len() >= budget.n_edges || (is_new && (depth >= budget.depth || nodes.len() >= budget.n_nodes)) {
+                is_complete = false;
+                continue;
+            }
+            if is_new {
                 seen.insert(next.clone());
                 nodes.push(LineageNode { subject: next.clone(), depth: depth + 1 });
                 pending.push_back((next.clone(), depth + 1));

@@ -7,24 +7,23 @@ use std::path::Path;
 
 use lw_core::{Actor, Ctx, Result};
 
-use crate::token::Purpose;
-use crate::{Identities, TOKEN_FILE, identity};
+use crate::{Identities, Purpose, TOKEN_FILE};
 
 impl Identities {
     /// The token in a file that only its owner can read. It is made, with the identity, if it is missing or not accepted any more;
-    /// a file that others can read is refused, because its token may be known to them.
+    /// a file that others
+    /// can read is refused, because its token may be known to them. A new token ends those that stood in the file before.
     pub async fn local_token(&self, ctx: &Ctx, file: &Path, actor: &Actor) -> Result<String> {
-        identity::check_name(actor)?;
         if let Some(text) = read(file)? {
             match self.authenticate(ctx, &text).await {
-                Ok(holder) if holder == *actor => return Ok(text),
+                Ok(found) if found.identity.actor == *actor && found.token.purpose == Purpose::Local => return Ok(text),
                 Ok(_) => {}
                 Err(error) if error.is(crate::BAD_TOKEN) => {}
                 Err(error) => return Err(error),
             }
         }
-        self.ensure(ctx, actor, actor.as_str()).await?;
-        let new = self.create_token_for(ctx, actor, "token file of the workspace", None, Purpose::Local).await?;
+        self.ensure(ctx, actor).await?;
+        let new = self.create_local_token(ctx, actor).await?;
         write(file, new.text())?;
         Ok(new.text().to_owned())
     }

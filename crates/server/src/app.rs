@@ -4,6 +4,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use lw_core::{Actor, Clock, Ctx, Error, IdSource, Result};
+use lw_governance::Identities;
 use lw_project::Workspace;
 use lw_serving::Serving;
 use lw_store::Store;
@@ -75,6 +76,10 @@ impl App {
 
     pub fn store(&self) -> &Store {
         &self.0.platform.store
+    }
+
+    pub fn identities(&self) -> Identities {
+        Identities::new(self.store().clone())
     }
 
     /// The endpoints of this process.

@@ -10,7 +10,6 @@ pub const METHOD_NOT_ALLOWED: Failure = Failure::new("method-not-allowed", Kind:
 pub const TOKEN_MISSING: Failure = Failure::new("token-missing", Kind::Unauthenticated);
 pub const FOREIGN_HOST: Failure = Failure::new("foreign-host", Kind::Forbidden);
 pub const FOREIGN_ORIGIN: Failure = Failure::new("foreign-origin", Kind::Forbidden);
-pub const INVALID_ACTOR: Failure = Failure::new("invalid-actor", Kind::Invalid);
 /// Somebody with a token of their own claims to be somebody else.
 pub const FOREIGN_ACTOR: Failure = Failure::new("foreign-actor", Kind::Forbidden);
 pub const EXPOSED_WITHOUT_AUTHENTICATION: Failure = Failure::new("exposed-without-authentication", Kind::Forbidden);

@@ -1,19 +1,20 @@
-//! What every request passes before it reaches a handler, known route or not: names, identity, an id, a deadline.
+//! What every request passes before it reaches a handler, known route or not: names, identity, permission, an id, a deadline.
 
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use lw_core::{Actor, Ctx, Result};
-use lw_governance::Identities;
+use lw_governance::{Action, Caller, Credential, Purpose, parse_actor, permit};
 
 use crate::app::App;
 use crate::exposure::{Authentication, check_names};
-use crate::failures::{FOREIGN_ACTOR, INVALID_ACTOR, REQUEST_TIMEOUT, TOKEN_MISSING};
+use crate::failures::{FOREIGN_ACTOR, REQUEST_TIMEOUT, TOKEN_MISSING};
 use crate::problem::{Problem, REQUEST};
-use crate::route;
 use crate::token::LOCAL_ACTOR;
 
 /// Names the request in logs, the ledger and the prediction log. Callers may choose it.
@@ -22,16 +23,25 @@ pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// sits there. A token of somebody's own acts for its holder alone.
 pub const ACTOR: HeaderName = HeaderName::from_static("x-loopwright-actor");
 
-/// The one middleware. Handlers find the request's [`Ctx`] among its extensions.
-pub async fn guard(State(app): State<App>, mut request: Request, next: Next) -> Response {
+/// What stands before a handler: the action that it needs.
+#[derive(Clone)]
+pub struct Gate {
+    pub app: App,
+    pub action: Action,
+}
+
+/// The one middleware. Handlers find the request's [`Ctx`] and its [`Caller`] among the extensions.
+pub async fn guard(State(gate): State<Gate>, mut request: Request, next: Next) -> Response {
+    let app = &gate.app;
     let request_id = request_id(request.headers()).unwrap_or_else(|| app.platform().ids.next_hex().into());
     let answer = async {
-        match admit(&app, request.headers(), request.method(), request.uri(), &request_id).await {
-            Ok(ctx) => {
+        match admit(&gate, request.headers(), request.uri(), &request_id).await {
+            Ok((ctx, caller)) => {
                 request.extensions_mut().insert(ctx);
+                request.extensions_mut().insert(caller);
                 match tokio::time::timeout(app.limits().timeout, next.run(request)).await {
                     Ok(response) => response,
-                    Err(_) => Problem(timed_out(&app)).into_response(),
+                    Err(_) => Problem(timed_out(app)).into_response(),
                 }
             }
             Err(error) => Problem(error).into_response(),
@@ -45,37 +55,42 @@ pub async fn guard(State(app): State<App>, mut request: Request, next: Next) -> 
     response
 }
 
-async fn admit(app: &App, headers: &HeaderMap, method: &Method, uri: &Uri, request_id: &Arc<str>) -> Result<Ctx> {
+async fn admit(gate: &Gate, headers: &HeaderMap, uri: &Uri, request_id: &Arc<str>) -> Result<(Ctx, Caller)> {
+    let app = &gate.app;
     check_names(headers, uri, app.access().is_loopback)?;
-    let claimed = headers.get(ACTOR).map(|actor| parse_actor(actor.as_bytes())).transpose()?;
-    let is_open = app.access().authentication == Authentication::None || route::is_public(method, uri.path());
+    let claimed = headers.get(ACTOR).map(parse_claim).transpose()?;
+    let is_open = app.access().authentication == Authentication::None || gate.action == Action::Probe;
     let ctx = app.ctx(claimed.clone().unwrap_or_else(|| Actor::new(LOCAL_ACTOR)), Arc::clone(request_id));
-    let holder = if is_open { None } else { authenticate(app, headers, &ctx).await? };
-    match (holder, claimed) {
-        (None, _) => Ok(ctx),
-        (Some(holder), Some(claimed)) if claimed != holder => Err(FOREIGN_ACTOR
-            .error(format!("the token of `{holder}` cannot act as `{claimed}`"))
-            .hint(format!("leave `{ACTOR}` out; a token of somebody's own acts for its holder"))),
-        (Some(holder), _) => Ok(ctx.acting_as(holder)),
+    let caller = if is_open { Caller::Owner } else { authenticate(app, headers, &ctx).await? };
+    permit(&caller, gate.action)?;
+    let Caller::Holder(Credential { identity, .. }) = &caller else { return Ok((ctx, caller)) };
+    match claimed {
+        Some(claimed) if claimed != identity.actor => Err(FOREIGN_ACTOR
+            .error(format!("the token of `{}` cannot act as `{claimed}`", identity.actor))
+            .hint(format!("leave `{ACTOR}` (on the command line `--as`) out; a token of somebody's own acts for its holder"))),
+        _ => Ok((ctx.acting_as(identity.actor.clone()), caller)),
     }
 }
 
-/// Accepts `Bearer TOKEN`, and `Basic` with the token as password so that a browser can show the status page. Returns the holder
-/// of a token of somebody's own; the workspace's own token has none.
-async fn authenticate(app: &App, headers: &HeaderMap, ctx: &Ctx) -> Result<Option<Actor>> {
+/// Accepts `Bearer TOKEN`, and `Basic` with the token as password so that a browser can show the status page.
+async fn authenticate(app: &App, headers: &HeaderMap, ctx: &Ctx) -> Result<Caller> {
     let Some(given) = headers.get(header::AUTHORIZATION) else {
         return Err(TOKEN_MISSING
             .error("this server asks for a token")
             .hint("send `Authorization: Bearer TOKEN`; the token is in the file `token` of the workspace"));
     };
     let given = given.as_bytes();
-    let basic = strip_scheme(given, b"basic ").and_then(decode_basic).map(|(_, password)| password.into_bytes());
+    let basic = strip_scheme(given, b"basic ").and_then(password);
     let shown = strip_scheme(given, b"bearer ").map(<[u8]>::to_vec).or(basic).unwrap_or_default();
     if app.access().token.is(&shown) {
-        return Ok(None);
+        return Ok(Caller::Owner);
     }
     let shown = String::from_utf8(shown).unwrap_or_default();
-    Identities::new(app.store().clone()).authenticate(ctx, &shown).await.map(Some)
+    let credential = app.identities().authenticate(ctx, &shown).await?;
+    Ok(match credential.token.purpose {
+        Purpose::Local => Caller::Owner,
+        Purpose::User | Purpose::Service => Caller::Holder(credential),
+    })
 }
 
 fn strip_scheme<'a>(value: &'a [u8], scheme: &[u8]) -> Option<&'a [u8]> {
@@ -83,52 +98,15 @@ fn strip_scheme<'a>(value: &'a [u8], scheme: &[u8]) -> Option<&'a [u8]> {
     head.eq_ignore_ascii_case(scheme).then_some(rest)
 }
 
-fn decode_basic(encoded: &[u8]) -> Option<(String, String)> {
-    let text = String::from_utf8(decode_base64(encoded)?).ok()?;
-    text.split_once(':').map(|(user, password)| (user.to_owned(), password.to_owned()))
+/// The password of Basic credentials (RFC 7617).
+fn password(encoded: &[u8]) -> Option<Vec<u8>> {
+    let decoded = BASE64.decode(encoded.trim_ascii()).ok()?;
+    let colon = decoded.iter().position(|byte| *byte == b':')?;
+    Some(decoded[colon + 1..].to_vec())
 }
 
-/// RFC 4648, section 4. Credentials are short; longer values are no credentials.
-fn decode_base64(encoded: &[u8]) -> Option<Vec<u8>> {
-    const MAX_BYTES: usize = 1024;
-    let encoded = encoded.trim_ascii();
-    let unpadded = encoded.strip_suffix(b"==").or_else(|| encoded.strip_suffix(b"=")).unwrap_or(encoded);
-    if encoded.len() > MAX_BYTES {
-        return None;
-    }
-    let mut decoded = Vec::with_capacity(unpadded.len());
-    let (mut bits, mut n_bits) = (0_u32, 0);
-    for byte in unpadded {
-        let value = match byte {
-            b'A'..=b'Z' => byte - b'A',
-            b'a'..=b'z' => byte - b'a' + 26,
-            b'0'..=b'9' => byte - b'0' + 52,
-            b'+' => 62,
-            b'/' => 63,
-            _ => return None,
-        };
-        bits = (bits << 6) | u32::from(value);
-        n_bits += 6;
-        if n_bits >= 8 {
-            n_bits -= 8;
-            decoded.push((bits >> n_bits & 0xff) as u8);
-        }
-    }
-    Some(decoded)
-}
-
-/// A person (`ana`, `ana@example.org`) or a service (`service:ci`). The platform's own actors cannot be claimed.
-fn parse_actor(bytes: &[u8]) -> Result<Actor> {
-    let text = std::str::from_utf8(bytes).unwrap_or_default();
-    let name = text.strip_prefix("service:").unwrap_or(text);
-    let is_name = (1..=64).contains(&name.len())
-        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-' | b'@' | b'+'));
-    if is_name {
-        return Ok(Actor::new(text));
-    }
-    Err(INVALID_ACTOR
-        .error("the name of the actor has a form that is not allowed")
-        .hint("write a person like `ana`, or a service like `service:ci`: letters, digits and . _ - @ +"))
+fn parse_claim(claim: &HeaderValue) -> Result<Actor> {
+    parse_actor(&String::from_utf8_lossy(claim.as_bytes()))
 }
 
 fn request_id(headers: &HeaderMap) -> Option<Arc<str>> {
@@ -149,23 +127,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn base64_is_read_as_the_standard_says() {
-        for (encoded, plain) in
-            [("", ""), ("Zg==", "f"), ("Zm8=", "fo"), ("Zm9v", "foo"), ("Zm9vYmE=", "fooba"), ("YW5hOmx3", "ana:lw")]
-        {
-            assert_eq!(decode_base64(encoded.as_bytes()).unwrap(), plain.as_bytes(), "{encoded}");
-        }
-        assert_eq!(decode_base64(b"Zm9v!"), None);
-        assert_eq!(decode_base64(&vec![b'A'; 5000]), None);
-    }
-
-    #[test]
-    fn nobody_claims_to_be_the_platform() {
-        for good in ["ana", "ana@example.org", "service:ci"] {
-            assert_eq!(parse_actor(good.as_bytes()).unwrap().as_str(), good);
-        }
-        for bad in ["", "loopwright:monitor", "ana\n", "a b", "service:", "é", &"a".repeat(65)] {
-            assert!(parse_actor(bad.as_bytes()).unwrap_err().is(INVALID_ACTOR), "{bad:?}");
-        }
+    fn the_password_is_what_follows_the_first_colon() {
+        let check = |encoded: &str, want: Option<&str>| {
+            assert_eq!(password(encoded.as_bytes()).as_deref(), want.map(str::as_bytes), "{encoded}");
+        };
+        check("YW5hOmx3X2E6Yg==", Some("lw_a:b"));
+        check(" OnB3 ", Some("pw"));
+        check("YW5hOg==", Some(""));
+        check("YW5h", None);
+        check("YW5hOmx3!", None);
+        check("", None);
     }
 }

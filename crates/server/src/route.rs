@@ -7,26 +7,16 @@ use axum::http::Method;
 use axum::middleware::from_fn_with_state;
 use axum::routing::MethodFilter;
 use axum::routing::{MethodRouter, on};
+pub use lw_governance::Action;
 
 use crate::app::App;
 use crate::failures::{METHOD_NOT_ALLOWED, UNKNOWN_ROUTE};
+use crate::guard::{Gate, guard};
 use crate::problem::Problem;
 use crate::{inference, native, status};
 
-/// What a route does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Action {
-    /// Anyone may ask, without a token: whether the process lives.
-    Probe,
-    Read,
-    Predict,
-    Write,
-    /// Decides what answers in production.
-    Deploy,
-    Approve,
-}
-
-/// One route: method, path, and what it does to what.
+/// One route: method, path, and what it does to what. There is no route without an action, and a handler is only reachable through
+/// the gate that asks for it.
 pub struct Route {
     pub method: Method,
     pub path: &'static str,
@@ -58,22 +48,16 @@ pub fn routes() -> Vec<Route> {
     [native::routes(), inference::routes(), status::routes()].into_iter().flatten().collect()
 }
 
-/// The paths that need no token. They say nothing but that the process lives.
-pub fn is_public(method: &Method, path: &str) -> bool {
-    method == Method::GET && matches!(path, "/health" | "/v2/health/live" | "/v2/health/ready")
-}
-
 /// The whole server as one service: the listener and the command line both call it.
 pub fn router(app: App) -> Router {
-    let routes = routes().into_iter().fold(Router::new(), |router, route| {
-        debug_assert_eq!(route.action == Action::Probe, is_public(&route.method, route.path), "{}", route.path);
-        router.route(route.path, route.handler)
-    });
+    let gate = |action| from_fn_with_state(Gate { app: app.clone(), action }, guard);
+    let routes = routes()
+        .into_iter()
+        .fold(Router::new(), |router, route| router.route(route.path, route.handler.layer(gate(route.action))));
     routes
-        .fallback(unknown_route)
-        .method_not_allowed_fallback(method_not_allowed)
+        .fallback(unknown_route.layer(gate(Action::Connect)))
+        .method_not_allowed_fallback(method_not_allowed.layer(gate(Action::Connect)))
         .layer(DefaultBodyLimit::max(app.limits().body_bytes))
-        .layer(from_fn_with_state(app.clone(), crate::guard::guard))
         .with_state(app)
 }
 

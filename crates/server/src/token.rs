@@ -5,7 +5,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use lw_core::{Actor, Ctx, Error, Result};
-use lw_governance::Identities;
+use lw_governance::{Identities, Purpose};
 use lw_store::Store;
 
 /// Who acts with the workspace's own token and does not say who they are.
@@ -55,6 +55,11 @@ impl std::fmt::Debug for Token {
 pub fn read_token(directory: &Path) -> Option<String> {
     let text = std::fs::read_to_string(path(directory)).ok()?;
     Some(text.trim().to_owned()).filter(|text| !text.is_empty())
+}
+
+/// Whether a token is somebody's own: it acts for its holder, and leaves nothing to say about who sits there.
+pub fn is_own_token(text: &str) -> bool {
+    Purpose::of_text(text).is_some_and(|purpose| purpose != Purpose::Local)
 }
 
 fn path(directory: &Path) -> PathBuf {

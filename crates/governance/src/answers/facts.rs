@@ -110,7 +110,8 @@ struct Making {
 
 impl Making {
     fn of(reader: &mut Reader<'_>, registration: &Entry) -> Result<Self> {
-        let walked = walk(reader, registration.subject.clone(), Direction::Upstream, Budget { depth: 6, n_nodes: 2000 })?;
+        let walked =
+            walk(reader, registration.subject.clone(), Direction::Upstream, Budget { depth: 6, n_nodes: 2000, n_edges: 10_000 })?;
         let mut making = Self { data: Vec::new(), features: Vec::new() };
         for node in walked.nodes.iter().skip(1) {
             let Some(edge) = walked.edges.iter().find(|edge| edge.from == node.subject) else { continue };

@@ -1,6 +1,7 @@
 //! Governance at its border, on SQLite and, where the environment names one, on PostgreSQL.
 #![expect(clippy::unwrap_used, reason = "a test that fails may panic")]
 
+mod access;
 mod answers;
 mod identities;
 mod lineage;

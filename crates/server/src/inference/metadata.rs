@@ -18,17 +18,17 @@ pub fn routes() -> Vec<Route> {
     vec![
         Route::get("/v2/health/live", Action::Probe, "process", live).summary("Whether the process lives (OIP)"),
         Route::get("/v2/health/ready", Action::Probe, "process", ready).summary("Whether the process answers (OIP)"),
-        Route::get("/v2", Action::Read, "process", server_metadata).summary("Server metadata (OIP)"),
-        Route::get("/v2/", Action::Read, "process", server_metadata).summary("Server metadata (OIP)"),
-        Route::get("/v2/models/{model}", Action::Read, "endpoint", model).summary("Model metadata (OIP)"),
-        Route::get("/v2/models/{model}/versions/{version}", Action::Read, "endpoint", model_version)
+        Route::get("/v2", Action::Connect, "process", server_metadata).summary("Server metadata (OIP)"),
+        Route::get("/v2/", Action::Connect, "process", server_metadata).summary("Server metadata (OIP)"),
+        Route::get("/v2/models/{model}", Action::Connect, "endpoint", model).summary("Model metadata (OIP)"),
+        Route::get("/v2/models/{model}/versions/{version}", Action::Connect, "endpoint", model_version)
             .summary("Model metadata (OIP)"),
-        Route::get("/v2/models/{model}/ready", Action::Read, "endpoint", model_ready).summary("Whether a model answers (OIP)"),
-        Route::get("/v2/models/{model}/versions/{version}/ready", Action::Read, "endpoint", version_ready)
+        Route::get("/v2/models/{model}/ready", Action::Connect, "endpoint", model_ready).summary("Whether a model answers (OIP)"),
+        Route::get("/v2/models/{model}/versions/{version}/ready", Action::Connect, "endpoint", version_ready)
             .summary("Whether a version answers (OIP)"),
-        Route::get("/v2/models/{model}/config", Action::Read, "endpoint", config).summary("Model configuration (Triton)"),
+        Route::get("/v2/models/{model}/config", Action::Connect, "endpoint", config).summary("Model configuration (Triton)"),
         Route::get("/v2/models/{model}/stats", Action::Read, "endpoint", stats).summary("How a model has fared (Triton)"),
-        Route::post("/v2/repository/index", Action::Read, "endpoint", index).summary("Every model (Triton)"),
+        Route::post("/v2/repository/index", Action::Connect, "endpoint", index).summary("Every model (Triton)"),
     ]
 }
 

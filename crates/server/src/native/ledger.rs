@@ -2,8 +2,10 @@
 
 use axum::Json;
 use axum::extract::State;
-use lw_core::{Actor, Entry, Subject};
-use lw_store::{EntryFilter, Mention, Verification};
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use lw_core::{Actor, Entry, Subject, Timestamp, canonical_json};
+use lw_store::{ChainPart, EntryFilter, Mention, Verification};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -15,8 +17,10 @@ use crate::route::{Action, Route};
 pub fn routes() -> Vec<Route> {
     vec![
         Route::get("/api/v1/ledger/entries", Action::Read, "ledger", entries).summary(
-            "Entries, oldest first; ?after=SEQ&limit=N&subject=KIND/NAME[@VERSION]&action=NOUN.VERB&actor=WHO&newest=true",
+            "Entries, oldest first; ?after=SEQ&limit=N&subject=KIND/NAME[@VERSION]&action=NOUN.VERB&actor=WHO&from=TIME&to=TIME&newest=true",
         ),
+        Route::get("/api/v1/ledger/export", Action::Read, "ledger", export)
+            .summary("A stretch of the chain without gaps, one canonical JSON a line; ?from=TIME&to=TIME&after=SEQ&limit=N"),
         Route::get("/api/v1/ledger/verify", Action::Read, "ledger", verify)
             .summary("Checks chain, sequence and that each governed row is the one the ledger knows"),
     ]
@@ -30,6 +34,8 @@ struct EntryQuery {
     subject: Option<String>,
     action: Option<String>,
     actor: Option<String>,
+    from: Option<Timestamp>,
+    to: Option<Timestamp>,
     newest: Option<bool>,
 }
 
@@ -52,6 +58,7 @@ async fn entries(State(app): State<App>, Query(query): Query<EntryQuery>) -> Ans
     filter.after_seq = query.after.filter(|after| *after > 0);
     filter.action = query.action;
     filter.actor = query.actor.as_deref().map(Actor::new);
+    (filter.from, filter.to) = (query.from, query.to);
     if let Some(subject) = &query.subject {
         filter.subject = Some((Subject::parse(subject)?, Mention::Any));
     }
@@ -61,6 +68,27 @@ async fn entries(State(app): State<App>, Query(query): Query<EntryQuery>) -> Ans
     let view = |entry: Entry| EntryView { subject_text: entry.subject.to_string(), entry };
     let items = app.store().entries(filter).await?.into_iter().map(view).collect();
     Ok(Json(EntryList { items }))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ExportQuery {
+    from: Option<Timestamp>,
+    to: Option<Timestamp>,
+    after: Option<u64>,
+    limit: Option<u64>,
+}
+
+/// The bytes of each line are those that the entry's hash was taken of, with the hash among them.
+async fn export(State(app): State<App>, Query(query): Query<ExportQuery>) -> Answer<Response> {
+    let limit = query.limit.unwrap_or(MAX_PAGE).clamp(1, MAX_PAGE);
+    let part = ChainPart { from: query.from, to: query.to, after_seq: query.after.unwrap_or(0), limit };
+    let mut lines = String::new();
+    for entry in app.store().chain(part).await? {
+        lines.push_str(&canonical_json(&entry));
+        lines.push('\n');
+    }
+    Ok(([(header::CONTENT_TYPE, "application/jsonl")], lines).into_response())
 }
 
 async fn verify(State(app): State<App>) -> Answer<Json<Value>> {

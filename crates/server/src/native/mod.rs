@@ -2,7 +2,9 @@
 
 mod catalog;
 mod endpoints;
+mod identities;
 mod ledger;
+mod lineage;
 mod models;
 mod openapi;
 mod pipelines;
@@ -19,6 +21,8 @@ pub fn routes() -> Vec<Route> {
         catalog::routes(),
         endpoints::routes(),
         ledger::routes(),
+        lineage::routes(),
+        identities::routes(),
         process::routes(),
         openapi::routes(),
     ]

@@ -14,7 +14,7 @@ use utoipa::openapi::{
 use crate::route::{self, Action, Route};
 
 pub fn routes() -> Vec<Route> {
-    vec![Route::get("/api/v1/openapi.json", Action::Read, "process", openapi).summary("This description")]
+    vec![Route::get("/api/v1/openapi.json", Action::Connect, "process", openapi).summary("This description")]
 }
 
 async fn openapi() -> Json<OpenApi> {

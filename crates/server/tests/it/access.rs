@@ -4,14 +4,14 @@ use std::collections::BTreeSet;
 
 use axum::body::Body;
 use axum::http::{Request, header};
-use lw_core::Actor;
-use lw_governance::Identities;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use lw_server::{ACTOR, Action, Authentication, Limits, REQUEST_ID};
 
 use crate::world::World;
 
 /// A path with something in the place of its parameters.
-fn concrete(path: &str) -> String {
+pub fn concrete(path: &str) -> String {
     path.split('/').map(|part| if part.starts_with('{') { "x" } else { part }).collect::<Vec<_>>().join("/")
 }
 
@@ -40,28 +40,6 @@ async fn no_route_answers_without_the_token() {
 }
 
 #[tokio::test]
-async fn a_token_of_ones_own_acts_for_its_holder_until_it_is_revoked() {
-    let world = World::make().await;
-    let identities = Identities::new(world.app.store().clone());
-    let (ctx, bea) = (world.app.ctx(Actor::new("ana"), "setup".into()), Actor::new("bea"));
-    identities.ensure(&ctx, &bea, "Bea").await.unwrap();
-    let token = identities.create_token(&ctx, &bea, "laptop", None).await.unwrap();
-    let send = async |actor: Option<&str>| {
-        let mut request = Request::post("/api/v1/endpoints/late_arrival/rollback")
-            .header(header::HOST, "localhost")
-            .header(header::AUTHORIZATION, format!("Bearer {}", token.text()));
-        if let Some(actor) = actor {
-            request = request.header(ACTOR, actor);
-        }
-        world.send(request.body(Body::from("{}")).unwrap()).await
-    };
-    send(Some("ana")).await.is_problem(403, "foreign-actor");
-    assert_eq!(send(None).await.json()["activated_by"], "bea");
-    identities.revoke_token(&ctx, &token.token.id).await.unwrap();
-    send(None).await.is_problem(401, "bad-token");
-}
-
-#[tokio::test]
 async fn no_spelling_of_a_path_avoids_the_token() {
     let world = World::make().await;
     for path in [
@@ -84,7 +62,7 @@ async fn no_spelling_of_a_path_avoids_the_token() {
 #[tokio::test]
 async fn a_browser_shows_the_status_page_with_the_token_as_password() {
     let world = World::make().await;
-    let credentials = base64(format!("ana:{}", world.token).as_bytes());
+    let credentials = STANDARD.encode(format!("ana:{}", world.token));
     let request = Request::builder()
         .uri("/")
         .header(header::HOST, "127.0.0.1:8760")
@@ -96,19 +74,6 @@ async fn a_browser_shows_the_status_page_with_the_token_as_password() {
         assert!(page.contains(part), "{part} is missing in {page}");
     }
     assert!(answer.headers[header::CONTENT_SECURITY_POLICY].to_str().unwrap().starts_with("default-src 'none'"));
-}
-
-fn base64(bytes: &[u8]) -> String {
-    const DIGITS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    bytes
-        .chunks(3)
-        .map(|chunk| {
-            let bits = chunk.iter().fold(0_u32, |bits, byte| bits << 8 | u32::from(*byte)) << (8 * (3 - chunk.len()));
-            let digits =
-                (0..4).map(|i| if i <= chunk.len() { DIGITS[(bits >> (18 - 6 * i) & 63) as usize] as char } else { '=' });
-            digits.collect::<String>()
-        })
-        .collect()
 }
 
 #[tokio::test]
@@ -138,7 +103,7 @@ async fn requests_have_ids_and_actors() {
     let bad = world.request("GET", "/health").header(REQUEST_ID, "a b").body(Body::empty()).unwrap();
     assert_eq!(world.send(bad).await.headers[REQUEST_ID].len(), 32);
     let forged = world.request("GET", "/api/v1/endpoints").header(ACTOR, "loopwright:monitor").body(Body::empty()).unwrap();
-    world.send(forged).await.is_problem(400, "invalid-actor");
+    world.send(forged).await.is_problem(400, "bad-actor");
     let rollback = world.request("POST", "/api/v1/endpoints/late_arrival/rollback").header(ACTOR, "bea").header(REQUEST_ID, "r7");
     assert_eq!(world.send(rollback.body(Body::from(r#"{"reason": "worse"}"#)).unwrap()).await.status, 200);
     let entries = world.get("/api/v1/ledger/entries?action=deployment.rollback").await.json();
@@ -171,6 +136,7 @@ fn every_route_says_what_it_does() {
     let places: BTreeSet<(String, &str)> = routes.iter().map(|route| (route.method.to_string(), route.path)).collect();
     assert_eq!(places.len(), routes.len(), "no route stands twice");
     assert!(routes.iter().all(|route| !route.summary.is_empty() && !route.resource.is_empty()));
-    let changing = routes.iter().filter(|route| matches!(route.action, Action::Write | Action::Deploy | Action::Approve));
+    let is_change = |action| matches!(action, Action::Write | Action::Deploy | Action::Approve);
+    let changing = routes.iter().filter(|route| is_change(route.action));
     assert!(changing.clone().count() > 0 && changing.clone().all(|route| route.method == "POST"), "reads change nothing");
 }

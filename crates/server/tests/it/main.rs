@@ -3,8 +3,11 @@
 
 mod access;
 mod clients;
+mod identities;
 mod inference;
+mod lineage;
 mod native;
+mod roles;
 mod socket;
 mod speed;
 mod world;

@@ -23,6 +23,7 @@ pub struct World {
     pub app: App,
     pub router: Router,
     pub token: String,
+    pub clock: Arc<SimulatedClock>,
 }
 
 pub struct Answer {
@@ -80,9 +81,9 @@ impl World {
         }
         let token = Token::of_process().unwrap();
         let access = Access { authentication, token, is_loopback: true };
-        let app = App::new(Platform { store, serving, clock, ids }, access, limits);
+        let app = App::new(Platform { store, serving, clock: clock.clone(), ids }, access, limits);
         let token = app.local_token().unwrap_or_default();
-        Self { router: lw_server::router(app.clone()), app, token, _dir: dir }
+        Self { router: lw_server::router(app.clone()), app, token, clock, _dir: dir }
     }
 
     pub async fn send(&self, request: Request<Body>) -> Answer {
@@ -92,8 +93,22 @@ impl World {
     }
 
     pub fn request(&self, method: &str, path: &str) -> axum::http::request::Builder {
-        let authorization = format!("Bearer {}", self.token);
-        Request::builder().method(method).uri(path).header(header::HOST, "localhost").header(header::AUTHORIZATION, authorization)
+        request_with(&self.token, method, path)
+    }
+
+    /// Sends a request with a token of somebody's own.
+    pub async fn send_as(&self, token: &str, method: &str, path: &str, body: impl Into<Body>) -> Answer {
+        self.send(request_with(token, method, path).body(body.into()).unwrap()).await
+    }
+
+    /// Adds somebody with roles, and returns a token of theirs: its id and its text.
+    pub async fn add(&self, name: &str, roles: &[&str]) -> (String, String) {
+        let body = serde_json::json!({"name": name, "roles": roles});
+        let added = self.post("/api/v1/identities", body.to_string()).await;
+        assert_eq!(added.status, 200, "{}", String::from_utf8_lossy(&added.body));
+        let issued =
+            self.post(&format!("/api/v1/identities/{name}/tokens"), r#"{"label": "test", "expires_in": "1h"}"#).await.json();
+        (issued["id"].as_str().unwrap().to_owned(), issued["text"].as_str().unwrap().to_owned())
     }
 
     pub async fn get(&self, path: &str) -> Answer {
@@ -103,6 +118,11 @@ impl World {
     pub async fn post(&self, path: &str, body: impl Into<Body>) -> Answer {
         self.send(self.request("POST", path).body(body.into()).unwrap()).await
     }
+}
+
+fn request_with(token: &str, method: &str, path: &str) -> axum::http::request::Builder {
+    let authorization = format!("Bearer {token}");
+    Request::builder().method(method).uri(path).header(header::HOST, "localhost").header(header::AUTHORIZATION, authorization)
 }
 
 /// A model whose score is `0.1 × version + 0.001 × distance`.
