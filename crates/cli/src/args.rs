@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
+use lw_core::Timestamp;
 
 /// The whole life of a machine-learning model as one governed, versioned loop.
 ///
@@ -29,10 +30,10 @@ pub struct Global {
     /// A running server; without one the command opens the workspace itself.
     #[arg(long, global = true, value_name = "URL", env = "LOOPWRIGHT_SERVER")]
     pub server: Option<String>,
-    /// The token for that server [default: the workspace's token file].
+    /// The token to show [default: the workspace's own, which may do everything].
     #[arg(long, global = true, value_name = "TOKEN", env = "LOOPWRIGHT_TOKEN", hide_env_values = true)]
     pub token: Option<String>,
-    /// Who acts, as the ledger records it [default: the user's login name].
+    /// Who acts, as the ledger records it [default: the user's login name]. A token of somebody's own acts for its holder alone.
     #[arg(long = "as", global = true, value_name = "ACTOR", env = "LOOPWRIGHT_ACTOR")]
     pub actor: Option<String>,
     /// Print the answer as JSON.
@@ -121,9 +122,19 @@ pub enum Command {
         #[arg(long)]
         reason: String,
     },
-    /// Read and verify the ledger.
+    /// Read, verify and export the ledger.
     #[command(subcommand)]
     Audit(Audit),
+    /// Show what a version was made from, or what was made from it, as a tree.
+    Lineage(LineageArgs),
+    /// Show who you are to the server, and what you may do.
+    Whoami,
+    /// Manage people and services, and their roles.
+    #[command(subcommand)]
+    Identity(Identity),
+    /// Manage the tokens of people and services.
+    #[command(subcommand)]
+    Token(Token),
     /// Start the server; prints one line with its address when it is ready.
     Up(Up),
     /// Show the state of the workspace or server.
@@ -169,15 +180,140 @@ pub struct ReplayArgs {
 pub enum Audit {
     /// Check the chain, the sequence and every business row against the ledger.
     Verify,
-    /// List entries, oldest first.
-    Log {
-        /// Only entries about this: model_version/late_arrival@3, or model/late_arrival.
-        #[arg(long)]
-        subject: Option<String>,
-        #[arg(long, default_value_t = 0)]
-        after: u64,
-        #[arg(long, default_value_t = 50)]
+    /// List entries, oldest first. All conditions must hold.
+    Log(AuditLog),
+    /// Write entries as JSON Lines in their canonical bytes, for whoever verifies the chain without this program.
+    Export {
+        /// From the first entry at or after this time: a date or an RFC 3339 time.
+        #[arg(long, value_name = "TIME", value_parser = Timestamp::parse)]
+        from: Option<Timestamp>,
+        /// Up to the last entry before this time.
+        #[arg(long, value_name = "TIME", value_parser = Timestamp::parse)]
+        to: Option<Timestamp>,
+        /// The file to write [default: standard output].
+        #[arg(long, short, value_name = "FILE")]
+        output: Option<PathBuf>,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct AuditLog {
+    /// Only entries that mention this: model_version/late_arrival@3, or model/late_arrival.
+    #[arg(long)]
+    pub subject: Option<String>,
+    /// Only what this person, service or part of the platform did: ana, service:ci, loopwright:monitor.
+    #[arg(long = "actor", value_name = "WHO")]
+    pub by: Option<String>,
+    /// Only this action, or all of a noun: approval.grant, "approval.*".
+    #[arg(long)]
+    pub action: Option<String>,
+    /// Only entries from this time on: a date or an RFC 3339 time.
+    #[arg(long, value_name = "TIME", value_parser = Timestamp::parse)]
+    pub from: Option<Timestamp>,
+    /// Only entries before this time.
+    #[arg(long, value_name = "TIME", value_parser = Timestamp::parse)]
+    pub to: Option<Timestamp>,
+    /// Only entries beyond this one: the last of the page before.
+    #[arg(long, value_name = "SEQ")]
+    pub after: Option<u64>,
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub limit: u32,
+    /// Newest first.
+    #[arg(long)]
+    pub newest: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct LineageArgs {
+    /// Where to start: table/flights@3, model_version/late_arrival@2. Without a version: from all of them.
+    pub subject: String,
+    /// What it was made from; this is the default.
+    #[arg(long, conflicts_with = "downstream")]
+    pub upstream: bool,
+    /// What was made from it.
+    #[arg(long)]
+    pub downstream: bool,
+    /// Steps from the start.
+    #[arg(long)]
+    pub depth: Option<u32>,
+    /// The most versions to show.
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub limit: u32,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Identity {
+    /// List people and services with their roles.
+    List {
+        /// Only names after this one: the last of the page before.
+        #[arg(long, value_name = "NAME")]
+        after: Option<String>,
+        #[arg(long, default_value_t = 100)]
         limit: u32,
+    },
+    /// Show one person or service.
+    Show { name: String },
+    /// Add a person (ana, ana@example.org) or a service (service:ci).
+    Create {
+        name: String,
+        /// What people call them [default: the name].
+        #[arg(long, default_value = "", hide_default_value = true)]
+        display_name: String,
+        /// What they may do: viewer, predictor, engineer, approver or admin. Again for each role.
+        #[arg(long = "role", value_name = "ROLE")]
+        roles: Vec<String>,
+    },
+    /// Give roles; they count from the next request on.
+    Grant {
+        name: String,
+        #[arg(required = true, value_name = "ROLE")]
+        roles: Vec<String>,
+    },
+    /// Take roles back.
+    Revoke {
+        name: String,
+        #[arg(required = true, value_name = "ROLE")]
+        roles: Vec<String>,
+    },
+    /// Accept none of their tokens from now on.
+    Disable { name: String },
+    /// Accept their tokens again.
+    Enable { name: String },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Token {
+    /// Make a token and print it, this once. Whoever has it acts as its holder.
+    Create {
+        /// The person or service that it acts for.
+        name: String,
+        /// Where it will be used, so that you know later which one to revoke.
+        #[arg(long, default_value = "", hide_default_value = true)]
+        label: String,
+        /// When it ends by itself, such as 12h or 30d; 366d at most.
+        #[arg(long, value_name = "SPAN", default_value = "90d")]
+        expires: String,
+    },
+    /// List tokens without their secrets, newest first.
+    List {
+        /// Only those of this person or service.
+        name: Option<String>,
+        /// Only your own; every valid token may ask.
+        #[arg(long, conflicts_with = "name")]
+        mine: bool,
+        /// Only tokens after this one: the last of the page before.
+        #[arg(long, value_name = "ID")]
+        after: Option<String>,
+        #[arg(long, default_value_t = 100)]
+        limit: u32,
+    },
+    /// Take a token back for good. It is accepted no more from this moment on.
+    Revoke {
+        /// The id, as `token list` shows it; not the token itself.
+        id: String,
+        /// A token of your own; every valid token may.
+        #[arg(long)]
+        mine: bool,
     },
 }
 

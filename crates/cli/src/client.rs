@@ -19,7 +19,8 @@ const MAX_ANSWER_BYTES: u64 = 256 << 20;
 pub struct Client {
     transport: Transport,
     token: Option<String>,
-    actor: String,
+    /// Who acts, if the token leaves that open.
+    claim: Option<String>,
 }
 
 enum Transport {
@@ -28,14 +29,14 @@ enum Transport {
 }
 
 impl Client {
-    pub fn remote(base: &str, token: Option<String>, actor: String) -> Self {
+    pub fn remote(base: &str, token: Option<String>, claim: Option<String>) -> Self {
         let config = ureq::Agent::config_builder().timeout_global(Some(DEADLINE)).http_status_as_error(false).build();
         let transport = Transport::Remote { base: base.trim_end_matches('/').to_owned(), agent: config.into() };
-        Self { transport, token, actor }
+        Self { transport, token, claim }
     }
 
-    pub fn in_process(router: Router, token: Option<String>, actor: String) -> Self {
-        Self { transport: Transport::InProcess(router), token, actor }
+    pub fn in_process(router: Router, token: Option<String>, claim: Option<String>) -> Self {
+        Self { transport: Transport::InProcess(router), token, claim }
     }
 
     pub async fn get(&self, path: &str) -> Result<Value> {
@@ -46,13 +47,26 @@ impl Client {
         self.call("POST", path, body.to_string().into_bytes()).await
     }
 
+    /// An answer that is no JSON document.
+    pub async fn get_text(&self, path: &str) -> Result<String> {
+        let (status, bytes) = self.send("GET", path, Vec::new()).await?;
+        if (200..300).contains(&status) {
+            return String::from_utf8(bytes).map_err(|error| unreadable().cause(error));
+        }
+        Err(problem(status, &parse(&bytes)?))
+    }
+
     async fn call(&self, method: &str, path: &str, body: Vec<u8>) -> Result<Value> {
-        let (status, bytes) = match &self.transport {
-            Transport::InProcess(router) => self.call_router(router.clone(), method, path, body).await?,
-            Transport::Remote { base, agent } => self.call_server(base, agent.clone(), method, path, body).await?,
-        };
+        let (status, bytes) = self.send(method, path, body).await?;
         let value = if bytes.is_empty() { Value::Null } else { parse(&bytes)? };
         if (200..300).contains(&status) { Ok(value) } else { Err(problem(status, &value)) }
+    }
+
+    async fn send(&self, method: &str, path: &str, body: Vec<u8>) -> Result<(u16, Vec<u8>)> {
+        match &self.transport {
+            Transport::InProcess(router) => self.call_router(router.clone(), method, path, body).await,
+            Transport::Remote { base, agent } => self.call_server(base, agent.clone(), method, path, body).await,
+        }
     }
 
     async fn call_router(&self, router: Router, method: &str, path: &str, body: Vec<u8>) -> Result<(u16, Vec<u8>)> {
@@ -102,7 +116,10 @@ impl Client {
     }
 
     fn headers(&self) -> Vec<(&'static str, String)> {
-        let mut headers = vec![("content-type", "application/json".to_owned()), ("x-loopwright-actor", self.actor.clone())];
+        let mut headers = vec![("content-type", "application/json".to_owned())];
+        if let Some(claim) = &self.claim {
+            headers.push(("x-loopwright-actor", claim.clone()));
+        }
         if let Some(token) = &self.token {
             headers.push(("authorization", format!("Bearer {token}")));
         }

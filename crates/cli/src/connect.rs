@@ -25,23 +25,19 @@ impl Connection {
 
 /// Connects in this order: `--server`, a server that runs on the workspace, the workspace in this process.
 pub async fn connect(global: &Global) -> Result<Connection> {
-    let actor = actor(global);
     let directory = workspace_dir(global);
-    if let Some(server) = &global.server {
+    let server = global.server.clone().or_else(|| lw_server::running(&directory).map(|running| running.url));
+    if let Some(server) = server {
         let token = global.token.clone().or_else(|| lw_server::read_token(&directory));
-        return Ok(Connection { client: Client::remote(server, token, actor), workspace: None });
-    }
-    if let Some(running) = lw_server::running(&directory) {
-        return Ok(Connection {
-            client: Client::remote(&running.url, lw_server::read_token(&directory), actor),
-            workspace: None,
-        });
+        let claim = claim(global, token.as_deref());
+        return Ok(Connection { client: Client::remote(&server, token, claim), workspace: None });
     }
     let workspace = Workspace::open(options(global)).await?;
     let app = lw_server::App::local(workspace.clone())?;
-    let token = app.local_token();
+    let token = global.token.clone().or_else(|| app.local_token());
+    let claim = claim(global, token.as_deref());
     workspace.start_work();
-    let client = Client::in_process(lw_server::router(app), token, actor);
+    let client = Client::in_process(lw_server::router(app), token, claim);
     Ok(Connection { client, workspace: Some(workspace) })
 }
 
@@ -60,6 +56,15 @@ pub fn options(global: &Global) -> WorkspaceOptions {
 
 fn absolute(path: &Path) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
+}
+
+/// Who the command says acts. A token of somebody's own says so itself; then only an explicit `--as` is passed on, for the server to
+/// compare.
+fn claim(global: &Global, token: Option<&str>) -> Option<String> {
+    if token.is_some_and(lw_server::is_own_token) {
+        return global.actor.clone();
+    }
+    Some(actor(global))
 }
 
 /// Who acts: `--as`, or the login name.

@@ -1,5 +1,6 @@
 //! The `loopwright` command.
 
+mod address;
 mod args;
 mod client;
 mod commands;

@@ -1,7 +1,11 @@
 //! One module for each part of the lifecycle; each command is a call or two of the HTTP API and a rendering of its answer.
 
+mod access;
 mod answers;
+mod audit;
+mod doctor;
 mod governance;
+mod lineage;
 mod local;
 mod project;
 mod replay;
@@ -21,10 +25,10 @@ pub async fn run(cli: Cli) -> Result<(), Failures> {
     let Cli { global, command } = cli;
     match command {
         Command::Init { directory } => one(local::init(&directory)),
-        Command::Explain { code } => one(local::explain(code.as_deref())),
+        Command::Explain { code } => one(local::explain(code.as_deref(), global.json)),
         Command::Schema { kind } => one(local::schema(kind.as_deref())),
         Command::Completions { shell } => one(local::completions(shell)),
-        Command::Doctor => one(local::doctor(&global).await),
+        Command::Doctor => one(doctor::doctor(&global).await),
         Command::Check => project::check(&global),
         Command::Up(up) => one(server::up(&global, &up).await),
         Command::Replay(replay) => one(replay::replay(&global, &replay).await),
@@ -54,7 +58,11 @@ async fn with_client(global: &crate::args::Global, command: Command) -> lw_core:
         Command::Alerts => answers::alerts(client, json).await,
         Command::Predict { endpoint, fields } => run::predict(client, &endpoint, &fields, json).await,
         Command::Rollback { endpoint, reason } => governance::rollback(client, &endpoint, &reason, json).await,
-        Command::Audit(audit) => governance::audit(client, &audit, json).await,
+        Command::Audit(audit) => audit::audit(client, &audit, json).await,
+        Command::Lineage(arguments) => lineage::lineage(client, &arguments, json).await,
+        Command::Whoami => access::whoami(client, json).await,
+        Command::Identity(command) => access::identity(client, &command, json).await,
+        Command::Token(command) => access::token(client, &command, json).await,
         Command::Status => answers::status(client, json).await,
         local => Err(Error::bug(format!("{local:?} needs no client"))),
     };
