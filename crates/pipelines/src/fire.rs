@@ -7,10 +7,14 @@ use serde::{Deserialize, Serialize};
 use crate::compiled::Definitions;
 use crate::pipelines::deployed;
 use crate::run::{PipelineRunId, Start, Started};
+use crate::schedule::Overlap;
 use crate::{Pipelines, UNKNOWN_PIPELINE, journal, queries};
 
 /// The outbox topic of [`PipelineRequest`]s. One message is one run, whatever crashes in between.
 pub const REQUEST_TOPIC: &str = "pipeline.request";
+
+/// The run parameter that holds the time which a schedule started the run for.
+pub const SCHEDULED_FOR: &str = "scheduled_for";
 
 const REQUESTS_AT_ONCE: u64 = 100;
 
@@ -86,12 +90,16 @@ fn tick(
     if !queries::advance_schedule(tx, pipeline, next_fire, due.next_fire)? {
         return Ok(Vec::new());
     }
+    if schedule.overlap == Overlap::Skip && !due.fires.is_empty() && !queries::open_runs(tx, pipeline, 1)?.is_empty() {
+        tracing::info!(pipeline = %pipeline, "Pipeline `{pipeline}` is left out this time: an earlier run still goes");
+        return Ok(Vec::new());
+    }
     let mut started = Vec::new();
     for fire in due.fires {
         let start = Start {
             cause: "schedule".to_owned(),
             dedupe_key: Some(format!("{pipeline}@{fire}")),
-            params: serde_json::json!({"scheduled_for": fire}),
+            params: serde_json::json!({SCHEDULED_FOR: fire}),
         };
         started.push(journal::begin(tx, &compiled, &start, &PipelineRunId::from_u128(ctx.ids.next()))?);
     }

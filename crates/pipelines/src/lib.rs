@@ -71,10 +71,10 @@ mod worker;
 
 pub use definition::{Graph, PipelineDefinition, Retries, RetryOn, StepDefinition};
 pub use failures::*;
-pub use fire::{PipelineRequest, REQUEST_TOPIC};
+pub use fire::{PipelineRequest, REQUEST_TOPIC, SCHEDULED_FOR};
 pub use log::{LogLine, LogSink};
-pub use pipelines::{MAX_PAGE, Pipelines};
+pub use pipelines::{Deployed, MAX_PAGE, Pipelines};
 pub use run::{PipelineRunId, RunState, RunSummary, RunView, Start, Started, StepError, StepView};
 pub use runner::{Cancellation, Canceller, Manifest, StepContext, StepOutput, StepRunner};
-pub use schedule::{Due, Missed, Schedule};
+pub use schedule::{Due, Missed, Overlap, Schedule};
 pub use worker::{Drained, Worker, WorkerOptions};

@@ -19,9 +19,14 @@ pub struct LogLine {
 
 const MAX_PENDING_LINES: usize = 10_000;
 const MAX_LINE_BYTES: usize = 8 * 1024;
+/// How much of the beginning of an attempt's log is kept, and how much of its end.
+const MAX_HEAD_BYTES: usize = 3 << 20;
+const MAX_TAIL_BYTES: usize = 1 << 20;
 
 /// Takes the lines of one attempt. Never blocks: lines are written every fraction of a second and when the attempt ends.
-/// Beyond 10,000 unwritten lines the oldest are dropped and counted.
+///
+/// It is bounded twice. Of more than 10,000 unwritten lines the oldest are dropped. Of a log of more than 4 MiB the first three and
+/// the last one are kept; that last one is written when the attempt ends. Both say how many lines are missing.
 #[derive(Clone)]
 pub struct LogSink {
     clock: Arc<dyn Clock>,
@@ -32,6 +37,28 @@ pub struct LogSink {
 struct Pending {
     lines: VecDeque<(Timestamp, String)>,
     n_dropped: u64,
+    n_head_bytes: usize,
+    tail: Tail,
+}
+
+/// The end of a log that has grown too long, with its oldest lines dropped.
+#[derive(Default)]
+struct Tail {
+    lines: VecDeque<(Timestamp, String)>,
+    n_bytes: usize,
+    n_dropped: u64,
+}
+
+impl Tail {
+    fn push(&mut self, at: Timestamp, line: String) {
+        self.n_bytes += line.len();
+        self.lines.push_back((at, line));
+        while self.n_bytes > MAX_TAIL_BYTES || self.lines.len() > MAX_PENDING_LINES {
+            let Some((_, dropped)) = self.lines.pop_front() else { break };
+            self.n_bytes -= dropped.len();
+            self.n_dropped += 1;
+        }
+    }
 }
 
 impl LogSink {
@@ -43,13 +70,31 @@ impl LogSink {
     pub fn line(&self, text: impl AsRef<str>) {
         let at = self.clock.now();
         let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
-        for line in text.as_ref().lines() {
+        for line in text.as_ref().lines().map(clean) {
+            if pending.n_head_bytes + line.len() > MAX_HEAD_BYTES {
+                pending.n_head_bytes = MAX_HEAD_BYTES;
+                pending.tail.push(at, line);
+                continue;
+            }
+            pending.n_head_bytes += line.len();
             if pending.lines.len() == MAX_PENDING_LINES {
                 pending.lines.pop_front();
                 pending.n_dropped += 1;
             }
-            pending.lines.push_back((at, clean(line)));
+            pending.lines.push_back((at, line));
         }
+    }
+
+    /// Takes all that is left when the attempt has ended.
+    pub(crate) fn finish(&self) -> Vec<(Timestamp, String)> {
+        let mut lines = self.take();
+        let tail = std::mem::take(&mut self.pending.lock().unwrap_or_else(PoisonError::into_inner).tail);
+        if tail.n_dropped > 0 {
+            let missing = format!("… {} lines are left out here: a step's log holds 4 MiB", tail.n_dropped);
+            lines.push((tail.lines.front().map_or_else(|| self.clock.now(), |(at, _)| *at), missing));
+        }
+        lines.extend(tail.lines);
+        lines
     }
 
     /// Takes what has not been written yet.
@@ -108,6 +153,26 @@ mod tests {
         check("one\ntwo\r\nthree", &["one", "two", "three"]);
         check("a\u{1b}[31mred\0", &["a\\u{1b}[31mred\\u{0}"]);
         check(&"x".repeat(9_000), &[&format!("{}…", "x".repeat(8_192))]);
+    }
+
+    #[test]
+    fn a_long_log_keeps_its_beginning_and_its_end() {
+        let sink = sink();
+        let mut written = Vec::new();
+        for n in 0..200_000 {
+            sink.line(format!("line {n:>6} {}", "x".repeat(28)));
+            if n % 5_000 == 0 {
+                written.extend(sink.take());
+            }
+        }
+        written.extend(sink.finish());
+        let n_bytes: usize = written.iter().map(|(_, line)| line.len()).sum();
+        assert!(n_bytes <= MAX_HEAD_BYTES + MAX_TAIL_BYTES + 100, "{n_bytes}");
+        assert!(written[0].1.starts_with("line      0 ") && written[written.len() - 1].1.starts_with("line 199999 "));
+        let gaps: Vec<&String> = written.iter().map(|(_, line)| line).filter(|line| line.starts_with('…')).collect();
+        assert_eq!(gaps.len(), 1, "{gaps:?}");
+        assert!(gaps[0].contains("are left out here"), "{}", gaps[0]);
+        assert!(sink.finish().is_empty());
     }
 
     #[test]

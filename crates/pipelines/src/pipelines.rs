@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use lw_core::{Change, Ctx, Digest, Draft, Name, Result, Subject, SubjectKind, Timestamp};
 use lw_store::{Reader, Store, Tx};
+use serde::Serialize;
 use tokio::sync::watch;
 
 use crate::active::Alive;
 use crate::compiled::{Compiled, Definitions};
 use crate::run::{PipelineRunId, RunSummary, RunView, Start, Started};
-use crate::{LogLine, PipelineDefinition, RUN_UNFINISHED, UNKNOWN_PIPELINE, journal, queries};
+use crate::{LogLine, PipelineDefinition, RUN_UNFINISHED, UNKNOWN_PIPELINE, UNKNOWN_PIPELINE_RUN, journal, queries};
 
 /// How often a wait looks for what other processes did.
 const POLL: Duration = Duration::from_millis(200);
@@ -49,9 +50,23 @@ impl Pipelines {
         Ok(compiled.definition.clone())
     }
 
-    /// The names of all deployed pipelines, with the digests of their definitions.
-    pub async fn list(&self) -> Result<Vec<(Name, Digest)>> {
-        self.store.read(queries::all_deployed).await
+    /// The deployed pipelines after a name, by name, at most `limit` and at most 1,000.
+    pub async fn list(&self, after: Option<&Name>, limit: u64) -> Result<Vec<Deployed>> {
+        let after = after.cloned();
+        self.store.read(move |db| queries::all_deployed(db, after.as_ref(), limit.min(MAX_PAGE))).await
+    }
+
+    /// What stands behind a pipeline's name, and when its schedule fires next.
+    pub async fn deployed(&self, pipeline: &Name) -> Result<Deployed> {
+        let pipeline = pipeline.clone();
+        self.store.read(move |db| queries::one_deployed(db, &pipeline)?.ok_or_else(|| unknown(&pipeline))).await
+    }
+
+    /// Takes a pipeline off its name: its schedule stops, and nothing starts it any more. Running runs go on with the definition
+    /// that they have, and the history stays. False if no such pipeline is deployed.
+    pub async fn retire(&self, ctx: &Ctx, pipeline: &Name) -> Result<bool> {
+        let pipeline = pipeline.clone();
+        self.store.write(ctx, move |tx| retire(tx, &pipeline)).await
     }
 
     /// Starts a run of the deployed definition.
@@ -124,10 +139,28 @@ impl Pipelines {
         self.store
             .read(move |db| {
                 let row = queries::run(db, &run)?.ok_or_else(|| journal::unknown_run(&run))?;
-                let steps = queries::steps(db, &run)?.into_iter().map(|(_, view)| view).collect();
-                Ok(RunView { summary: row.summary, steps })
+                view(db, row.summary)
             })
             .await
+    }
+
+    /// The run that a text means: an id, the beginning of one (four digits or more), or the name of a pipeline for its newest run.
+    pub async fn find(&self, text: &str) -> Result<PipelineRunId> {
+        if let Ok(id) = PipelineRunId::parse(text) {
+            return Ok(id);
+        }
+        let given = text.to_owned();
+        self.store.read(move |db| find(db, &given)).await
+    }
+
+    /// [`Pipelines::runs`] with their steps.
+    pub async fn views(&self, pipeline: Option<&Name>, before: Timestamp, limit: u64) -> Result<Vec<RunView>> {
+        let pipeline = pipeline.cloned();
+        let read = move |db: &mut Reader<'_>| {
+            let rows = queries::runs(db, pipeline.as_ref(), before, limit.min(MAX_PAGE))?;
+            rows.into_iter().map(|row| view(db, row.summary)).collect()
+        };
+        self.store.read(read).await
     }
 
     /// Runs that started before a time, newest first, at most `limit` and at most 1,000.
@@ -137,10 +170,17 @@ impl Pipelines {
         Ok(rows.into_iter().map(|row| row.summary).collect())
     }
 
-    /// The lines of a run's log after a cursor (0 for all), at most `limit` and at most 1,000. Ask again with the last cursor.
-    pub async fn log(&self, run: &PipelineRunId, after: i64, limit: u64) -> Result<Vec<LogLine>> {
-        let run = run.clone();
-        self.store.read(move |db| queries::lines(db, &run, after, limit.min(MAX_PAGE))).await
+    /// The runs of a pipeline that are not over, at most 1,000.
+    pub async fn open_runs(&self, pipeline: &Name) -> Result<Vec<PipelineRunId>> {
+        let pipeline = pipeline.clone();
+        self.store.read(move |db| queries::open_runs(db, &pipeline, MAX_PAGE)).await
+    }
+
+    /// The lines of a run's log, or of one of its steps, after a cursor (0 for all), at most `limit` and at most 1,000. Ask again with
+    /// the last cursor.
+    pub async fn log(&self, run: &PipelineRunId, step: Option<&str>, after: i64, limit: u64) -> Result<Vec<LogLine>> {
+        let (run, step) = (run.clone(), step.map(str::to_owned));
+        self.store.read(move |db| queries::lines(db, &run, step.as_deref(), after, limit.min(MAX_PAGE))).await
     }
 
     /// Returns when the run is over, or fails with `pipeline-run-unfinished` after the deadline.
@@ -171,6 +211,53 @@ impl Pipelines {
     }
 }
 
+/// A pipeline that runs can be started of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Deployed {
+    pub pipeline: Name,
+    pub digest: Digest,
+    /// When its schedule fires next, if it has one.
+    pub next_fire: Option<Timestamp>,
+}
+
+fn view(db: &mut Reader<'_>, summary: RunSummary) -> Result<RunView> {
+    let steps = queries::steps(db, &summary.run)?.into_iter().map(|(_, view)| view).collect();
+    Ok(RunView { summary, steps })
+}
+
+fn find(db: &mut Reader<'_>, text: &str) -> Result<PipelineRunId> {
+    let is_beginning = (4..32).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+    let begun = if is_beginning { queries::runs_beginning(db, text, 2)? } else { Vec::new() };
+    let newest = match Name::parse(text) {
+        Ok(pipeline) if begun.is_empty() => queries::runs(db, Some(&pipeline), Timestamp::from_micros(i64::MAX), 1)?.pop(),
+        _ => None,
+    };
+    let shown: String = text.chars().take(80).collect();
+    match (begun.as_slice(), newest) {
+        ([one], _) => Ok(one.clone()),
+        ([], Some(newest)) => Ok(newest.summary.run),
+        ([], None) => Err(UNKNOWN_PIPELINE_RUN
+            .error(format!("`{}` is no run, and no pipeline that has run", shown.escape_debug()))
+            .hint("`loopwright runs` lists the runs; the first digits of an id are enough")),
+        _ => Err(UNKNOWN_PIPELINE_RUN
+            .error(format!("several runs begin with `{}`", shown.escape_debug()))
+            .hint("give more digits of the id")),
+    }
+}
+
+fn retire(tx: &mut Tx<'_>, pipeline: &Name) -> Result<bool> {
+    let Some(digest) = queries::deployed(tx, pipeline)? else {
+        return Ok(false);
+    };
+    let subject = Subject::unversioned(SubjectKind::Pipeline, pipeline);
+    let draft = Draft::new("pipeline.retire", subject.clone())
+        .input("definition", subject, digest)
+        .change(Change::remove("pipeline").key("pipeline", pipeline));
+    tx.record(draft)?;
+    queries::set_schedule(tx, pipeline, None)?;
+    Ok(true)
+}
+
 fn deploy(tx: &mut Tx<'_>, compiled: &Compiled) -> Result<()> {
     let pipeline = &compiled.definition.pipeline;
     if queries::deployed(tx, pipeline)? == Some(compiled.digest) {
@@ -190,10 +277,14 @@ fn deploy(tx: &mut Tx<'_>, compiled: &Compiled) -> Result<()> {
 }
 
 pub(crate) fn deployed(db: &mut Reader<'_>, definitions: &Definitions, pipeline: &Name) -> Result<Arc<Compiled>> {
-    let digest = queries::deployed(db, pipeline)?.ok_or_else(|| {
-        UNKNOWN_PIPELINE.error(format!("there is no pipeline `{pipeline}`")).hint("list the pipelines, or deploy it first")
-    })?;
+    let digest = queries::deployed(db, pipeline)?.ok_or_else(|| unknown(pipeline))?;
     definitions.get(db, &digest)
+}
+
+fn unknown(pipeline: &Name) -> lw_core::Error {
+    UNKNOWN_PIPELINE
+        .error(format!("there is no pipeline `{pipeline}`"))
+        .hint("`loopwright pipelines` lists them; `loopwright apply` brings new ones")
 }
 
 /// The definition that a run is pinned to.

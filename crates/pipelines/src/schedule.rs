@@ -20,6 +20,8 @@ pub struct Schedule {
     pub zone: String,
     #[serde(default)]
     pub missed: Missed,
+    #[serde(default)]
+    pub overlap: Overlap,
 }
 
 /// What happens to times that passed while nothing was running.
@@ -30,9 +32,20 @@ pub enum Missed {
     Skip,
     /// The latest of them runs.
     #[default]
-    One,
-    /// Each of them runs, up to the latest 1,000.
-    All,
+    RunOnce,
+    /// Each of them runs, up to the latest 1,000. Needs `overlap: allow`.
+    RunAll,
+}
+
+/// What happens to a time that comes while an earlier run of the pipeline still goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Overlap {
+    /// It is left out: runs of a slow pipeline do not pile up.
+    #[default]
+    Skip,
+    /// It runs beside the earlier one.
+    Allow,
 }
 
 /// The times to run for now, oldest first, and the next one after them.
@@ -53,11 +66,16 @@ fn utc() -> String {
 impl Schedule {
     /// A schedule of which the latest missed time runs.
     pub fn new(cron: &str, zone: &str) -> Self {
-        Self { cron: cron.to_owned(), zone: zone.to_owned(), missed: Missed::default() }
+        Self { cron: cron.to_owned(), zone: zone.to_owned(), missed: Missed::default(), overlap: Overlap::default() }
     }
 
-    /// Whether the expression and the zone can be read, and some time fulfils them.
+    /// Whether the expression and the zone can be read, some time fulfils them, and the policies go together.
     pub fn check(&self) -> Result<()> {
+        if (self.missed, self.overlap) == (Missed::RunAll, Overlap::Skip) {
+            return Err(BAD_SCHEDULE
+                .error("`missed: run_all` starts several runs at once, which `overlap: skip` forbids")
+                .hint("write `overlap: allow` beside it, or `missed: run_once`"));
+        }
         self.next_after(Timestamp::from_micros(0)).map(|_| ())
     }
 
@@ -72,7 +90,7 @@ impl Schedule {
             return Ok(Due { fires: Vec::new(), next_fire });
         }
         let (cron, zone) = (self.cron()?, self.zone()?);
-        let limit = if self.missed == Missed::All { MAX_CATCH_UP } else { 1 };
+        let limit = if self.missed == Missed::RunAll { MAX_CATCH_UP } else { 1 };
         // Ticks fall on whole seconds; the second after the running one is the first that has not come.
         let coming = Timestamp::from_millis((now.millis().div_euclid(1_000) + 1) * 1_000);
         let ticks = cron.iter_before(zoned(coming, &zone)?).map(|time| instant(&time));
@@ -126,12 +144,12 @@ mod tests {
     use super::*;
 
     fn schedule(cron: &str, zone: &str, missed: Missed) -> Schedule {
-        Schedule { cron: cron.into(), zone: zone.into(), missed }
+        Schedule { missed, ..Schedule::new(cron, zone) }
     }
 
     #[track_caller]
     fn check(cron: &str, zone: &str, after: &str, want: &str) {
-        let next = schedule(cron, zone, Missed::One).next_after(Timestamp::parse(after).unwrap()).unwrap();
+        let next = schedule(cron, zone, Missed::RunOnce).next_after(Timestamp::parse(after).unwrap()).unwrap();
         assert_eq!(next.to_string(), want);
     }
 
@@ -159,11 +177,11 @@ mod tests {
     #[test]
     fn missed_times_follow_the_policy() {
         let three = ["2013-04-01T01:00:00Z", "2013-04-01T02:00:00Z", "2013-04-01T03:00:00Z"];
-        due(Missed::All, "2013-04-01T03:10:00Z", &three);
-        due(Missed::One, "2013-04-01T03:10:00Z", &three[2..]);
+        due(Missed::RunAll, "2013-04-01T03:10:00Z", &three);
+        due(Missed::RunOnce, "2013-04-01T03:10:00Z", &three[2..]);
         due(Missed::Skip, "2013-04-01T03:10:00Z", &[]);
         due(Missed::Skip, "2013-04-01T03:00:05Z", &three[2..]);
-        for policy in [Missed::All, Missed::One, Missed::Skip] {
+        for policy in [Missed::RunAll, Missed::RunOnce, Missed::Skip] {
             due(policy, "2013-04-01T01:00:00Z", &three[..1]);
             due(policy, "2013-04-01T01:00:00.5Z", &three[..1]);
             due(policy, "2013-04-01T00:59:59Z", &[]);
@@ -174,8 +192,9 @@ mod tests {
     fn bad_schedules_are_refused() {
         for (cron, zone) in [("often", "UTC"), ("0 3 * * *", "Berlin"), ("0 0 30 2 *", "UTC"), ("", "UTC"), ("61 * * * *", "UTC")]
         {
-            let error = schedule(cron, zone, Missed::One).check().unwrap_err();
+            let error = schedule(cron, zone, Missed::RunOnce).check().unwrap_err();
             assert!(error.is(BAD_SCHEDULE) && error.hint_text().is_some(), "{error:?}");
         }
+        assert!(schedule("0 3 * * *", "UTC", Missed::RunAll).check().unwrap_err().message().contains("overlap"));
     }
 }

@@ -231,7 +231,7 @@ impl Worker {
             attempt: claim.attempt,
             report,
             ending,
-            lines: running.log.take(),
+            lines: running.log.finish(),
             cache_key: cache_key.filter(|_| !is_copy),
         });
         let may_claim = !self.active.is_closing();

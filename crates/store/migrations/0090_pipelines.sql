@@ -31,6 +31,7 @@ CREATE TABLE pipeline_run (
 );
 CREATE INDEX pipeline_run_by_pipeline ON pipeline_run (pipeline, started_at);
 CREATE INDEX pipeline_run_by_start ON pipeline_run (started_at);
+CREATE INDEX pipeline_run_open ON pipeline_run (pipeline) WHERE finished_at IS NULL;
 
 -- One row a run that is taken first by everything that changes the run's steps, so that PostgreSQL does it one after the other.
 CREATE TABLE pipeline_progress (

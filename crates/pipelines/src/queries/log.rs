@@ -25,10 +25,11 @@ pub fn insert_lines(
     Ok(())
 }
 
-pub fn lines(db: &mut Reader<'_>, run: &PipelineRunId, after: i64, limit: u64) -> Result<Vec<LogLine>> {
+pub fn lines(db: &mut Reader<'_>, run: &PipelineRunId, step: Option<&str>, after: i64, limit: u64) -> Result<Vec<LogLine>> {
     let rows = db.query(
-        "SELECT cursor_at, step, attempt, at, line FROM pipeline_log WHERE run = $1 AND cursor_at > $2 ORDER BY cursor_at LIMIT $3",
-        &[run.into(), after.into(), limit.into()],
+        "SELECT cursor_at, step, attempt, at, line FROM pipeline_log WHERE run = $1 AND cursor_at > $2 \
+         AND ($3 = '' OR step = $3) ORDER BY cursor_at LIMIT $4",
+        &[run.into(), after.into(), step.unwrap_or_default().into(), limit.into()],
     )?;
     let line = |row: &Row| {
         let (step, attempt) = (row.text("step")?, small(row, "attempt")?);

@@ -65,6 +65,14 @@ pub fn run(db: &mut Reader<'_>, run: &PipelineRunId) -> Result<Option<RunRow>> {
     row.as_ref().map(run_row).transpose()
 }
 
+/// The ids that begin with a text of hexadecimal digits, at most `limit`.
+pub fn runs_beginning(db: &mut Reader<'_>, prefix: &str, limit: u64) -> Result<Vec<PipelineRunId>> {
+    let sql = "SELECT run FROM pipeline_run WHERE run >= $1 AND run < $2 ORDER BY run LIMIT $3";
+    // `g` comes after every hexadecimal digit.
+    let rows = db.query(sql, &[prefix.into(), format!("{prefix}g").into(), limit.into()])?;
+    rows.iter().map(|row| PipelineRunId::parse(&row.text("run")?)).collect()
+}
+
 /// The newest runs first, of one pipeline or of all, from before a time.
 pub fn runs(db: &mut Reader<'_>, pipeline: Option<&Name>, before: Timestamp, limit: u64) -> Result<Vec<RunRow>> {
     let rows = match pipeline {

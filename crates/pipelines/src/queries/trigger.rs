@@ -1,8 +1,9 @@
 //! Definitions, and what starts runs of them.
 
 use lw_core::{Digest, Error, Name, Result, Timestamp};
-use lw_store::{Reader, Tx};
+use lw_store::{Reader, Row, Tx};
 
+use crate::Deployed;
 use crate::run::PipelineRunId;
 
 pub fn definition(db: &mut Reader<'_>, digest: &Digest) -> Result<Option<String>> {
@@ -15,9 +16,35 @@ pub fn deployed(db: &mut Reader<'_>, pipeline: &Name) -> Result<Option<Digest>> 
     row.map(|row| row.digest("digest")).transpose()
 }
 
-pub fn all_deployed(db: &mut Reader<'_>) -> Result<Vec<(Name, Digest)>> {
-    let rows = db.query("SELECT pipeline, digest FROM pipeline ORDER BY pipeline", &[])?;
-    rows.iter().map(|row| Ok((Name::parse(&row.text("pipeline")?)?, row.digest("digest")?))).collect()
+/// The deployed pipelines after a name, with the digests of their definitions and when their schedules fire next.
+pub fn all_deployed(db: &mut Reader<'_>, after: Option<&Name>, limit: u64) -> Result<Vec<Deployed>> {
+    let rows = db.query(
+        "SELECT p.pipeline, p.digest, s.next_fire FROM pipeline p LEFT JOIN pipeline_schedule s ON s.pipeline = p.pipeline \
+         WHERE p.pipeline > $1 ORDER BY p.pipeline LIMIT $2",
+        &[after.map_or("", Name::as_str).into(), limit.into()],
+    )?;
+    rows.iter().map(read_deployed).collect()
+}
+
+pub fn one_deployed(db: &mut Reader<'_>, pipeline: &Name) -> Result<Option<Deployed>> {
+    let row = db.query_opt(
+        "SELECT p.pipeline, p.digest, s.next_fire FROM pipeline p LEFT JOIN pipeline_schedule s ON s.pipeline = p.pipeline \
+         WHERE p.pipeline = $1",
+        &[pipeline.into()],
+    )?;
+    row.as_ref().map(read_deployed).transpose()
+}
+
+fn read_deployed(row: &Row) -> Result<Deployed> {
+    let (pipeline, digest) = (Name::parse(&row.text("pipeline")?)?, row.digest("digest")?);
+    Ok(Deployed { pipeline, digest, next_fire: row.opt_time("next_fire")? })
+}
+
+/// The runs of a pipeline that are not over, at most `limit`.
+pub fn open_runs(db: &mut Reader<'_>, pipeline: &Name, limit: u64) -> Result<Vec<PipelineRunId>> {
+    let sql = "SELECT run FROM pipeline_run WHERE pipeline = $1 AND finished_at IS NULL ORDER BY started_at LIMIT $2";
+    let rows = db.query(sql, &[pipeline.into(), limit.into()])?;
+    rows.iter().map(|row| PipelineRunId::parse(&row.text("run")?)).collect()
 }
 
 /// Says that a cause has started a run for a key. Returns the run that it had started before, if so.

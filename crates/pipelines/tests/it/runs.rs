@@ -288,7 +288,7 @@ fn a_live_step_can_be_watched() {
         let (lines, _) = tokio::join!(
             async {
                 let lines = loop {
-                    let lines = bench.pipelines.log(&run, 0, 10).await.unwrap();
+                    let lines = bench.pipelines.log(&run, None, 0, 10).await.unwrap();
                     if !lines.is_empty() {
                         break lines;
                     }
@@ -301,7 +301,7 @@ fn a_live_step_can_be_watched() {
             bench.worker.drain(&bench.ctx),
         );
         assert_eq!(lines[0].line, "long begins");
-        let all = bench.pipelines.log(&run, 0, 10).await.unwrap();
+        let all = bench.pipelines.log(&run, None, 0, 10).await.unwrap();
         assert_eq!(all.iter().map(|line| line.line.as_str()).collect::<Vec<_>>(), ["long begins", "stopping"]);
     });
 }
