@@ -8,20 +8,21 @@ use lw_engine::{Engine, EngineOptions};
 use lw_features::{EmbeddedStore, Materializer, OnlineStore};
 use lw_pipelines::{Canceller, Pipelines};
 use lw_serving::{Serving, ServingMetrics, ServingParts};
-use lw_store::{Artifacts, MetadataUrl, Store};
+use lw_store::{Artifacts, Store};
 use parking_lot::Mutex;
 use tokio::task::JoinHandle;
 
 use crate::failures::FILE_UNREADABLE;
 use crate::state::{self, RunningProject};
+use crate::storage::Storage;
 
 /// Where a workspace keeps its state.
 #[derive(Debug, Clone)]
 pub struct WorkspaceOptions {
     pub directory: PathBuf,
-    /// `sqlite:///…` or `postgres://…`; by default `metadata.db` in the directory.
+    /// `sqlite:///…` or `postgres://…`; by default what the workspace was made with, at first `metadata.db` in the directory.
     pub metadata: Option<String>,
-    /// `file:///…` or `s3://…`; by default `artifacts/` in the directory.
+    /// `file:///…` or `s3://…`; by default what the workspace was made with, at first `artifacts/` in the directory.
     pub artifacts: Option<String>,
 }
 
@@ -34,6 +35,7 @@ const ONLINE_CACHE_BYTES: usize = 256 << 20;
 pub struct Workspace(Arc<Inner>);
 
 struct Inner {
+    id: String,
     directory: PathBuf,
     clock: Arc<dyn Clock>,
     ids: Arc<dyn IdSource>,
@@ -56,15 +58,12 @@ impl Workspace {
 
     /// Opens a workspace whose time is told by `clock`.
     pub async fn open_with_clock(options: WorkspaceOptions, clock: Arc<dyn Clock>) -> Result<Self> {
+        make_directory(&options.directory)?;
+        let storage = Storage::find(&options, &RandomIds)?;
+        let store = Store::open(&storage.metadata)?;
+        let artifacts = Artifacts::open(&storage.artifacts)?;
+        storage.remember()?;
         let directory = options.directory;
-        make_directory(&directory)?;
-        let metadata = match &options.metadata {
-            Some(url) => MetadataUrl::parse(url)?,
-            None => MetadataUrl::sqlite(directory.join("metadata.db")),
-        };
-        let artifacts_url = options.artifacts.unwrap_or_else(|| format!("file://{}", directory.join("artifacts").display()));
-        let store = Store::open(&metadata)?;
-        let artifacts = Artifacts::open(&artifacts_url)?;
         let n_threads = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
         let tables_dir = directory.join("tables");
         let engine = Engine::open(EngineOptions { tables_dir, memory_limit_bytes: QUERY_MEMORY_BYTES, n_threads })?;
@@ -83,6 +82,7 @@ impl Workspace {
         let (background, workers) = (Mutex::default(), Mutex::default());
         let ids = Arc::new(RandomIds);
         Ok(Self(Arc::new(Inner {
+            id: storage.id,
             directory,
             clock,
             ids,
@@ -96,6 +96,11 @@ impl Workspace {
             background,
             workers,
         })))
+    }
+
+    /// Names this workspace among all that share a database, and stays the same when its process starts anew.
+    pub fn id(&self) -> &str {
+        &self.0.id
     }
 
     pub fn directory(&self) -> &Path {

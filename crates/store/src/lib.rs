@@ -27,6 +27,7 @@ mod lock;
 mod metadata_url;
 mod migrations;
 mod outbox;
+mod password;
 mod postgresql;
 mod row;
 mod sqlite;

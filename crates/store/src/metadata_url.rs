@@ -46,6 +46,19 @@ impl MetadataUrl {
         }
     }
 
+    /// The address without its password, as it may be written down. Connecting with it takes the password from the environment.
+    pub fn without_password(&self) -> String {
+        match &self.0 {
+            Address::Sqlite(path) => format!("sqlite://{}", path.display()),
+            Address::Postgres(url) => {
+                let options = url.split_once('?').map_or("", |(_, options)| options).split('&');
+                let kept: Vec<&str> = options.filter(|option| !option.is_empty() && !option.starts_with("password=")).collect();
+                let mark = if kept.is_empty() { "" } else { "?" };
+                format!("{}{mark}{}", without_secrets(url), kept.join("&"))
+            }
+        }
+    }
+
     pub(crate) fn address(&self) -> &Address {
         &self.0
     }
@@ -89,6 +102,9 @@ mod tests {
     fn addresses_parse_and_hide_their_secrets() {
         let url = MetadataUrl::parse("postgres://ana:hunter2@db:5433/loop?options=-csearch_path%3Dx").unwrap();
         assert_eq!(url.to_string(), "postgres://ana@db:5433/loop");
+        assert_eq!(url.without_password(), "postgres://ana@db:5433/loop?options=-csearch_path%3Dx");
+        let url = MetadataUrl::parse("postgres://db/loop?user=ana&password=hunter2").unwrap();
+        assert_eq!(url.without_password(), "postgres://db/loop?user=ana");
         assert_eq!(MetadataUrl::parse("sqlite:///w/metadata.db").unwrap().to_string(), "sqlite:///w/metadata.db");
         for bad in ["", "metadata.db", "sqlite://relative.db", "sqlite:///", "mysql://host/db", "postgres://h:notaport/db"] {
             assert!(MetadataUrl::parse(bad).unwrap_err().is(BAD_STORE_URL), "{bad}");

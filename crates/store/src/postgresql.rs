@@ -29,6 +29,11 @@ impl Postgres {
         if config.get_connect_timeout().is_none() {
             config.connect_timeout(std::time::Duration::from_secs(5));
         }
+        if config.get_password().is_none()
+            && let Some(password) = crate::password::find(&config)
+        {
+            config.password(password);
+        }
         config.application_name("loopwright").ssl_mode(encryption.ssl_mode());
         let connected = match encryption.mode {
             Mode::Disable => config.connect(NoTls),
