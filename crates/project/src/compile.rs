@@ -1,10 +1,10 @@
 //! A model file compiled into the pipeline that runs it, and the user's own pipelines.
 
 use lw_core::{Name, Result};
-use lw_pipelines::{PipelineDefinition, Schedule, StepDefinition};
-use serde_json::json;
+use lw_pipelines::{PipelineDefinition, StepDefinition};
+use serde_json::{Value, json};
 
-use crate::definition::{ModelDefinition, PipelineFile, StepAction};
+use crate::definition::{ModelDefinition, PipelineFile, PipelineStep, StepAction};
 use crate::project::Project;
 use crate::recipe::needed_sources;
 
@@ -65,22 +65,38 @@ pub fn ingestion(sources: &[Name]) -> Result<PipelineDefinition> {
 }
 
 /// A pipeline of the user's own.
-pub fn user_pipeline(file: &PipelineFile) -> PipelineDefinition {
-    let steps = file.steps.iter().map(|step| {
+pub fn user_pipeline(project: &Project, file: &PipelineFile) -> PipelineDefinition {
+    let step = |step: &PipelineStep| {
         let key = step.name.as_str();
-        let definition = match &step.action {
+        let needs: Vec<&str> = step.needs.iter().map(Name::as_str).collect();
+        let mut definition = match &step.action {
             StepAction::Ingest(source) => StepDefinition::new(key, kind::INGEST, json!({ "source": source })),
             StepAction::Materialize(view) => StepDefinition::new(key, kind::MATERIALIZE, json!({ "view": view })),
             StepAction::Train(model) => StepDefinition::new(key, kind::START_MODEL, json!({ "model": model })),
-            StepAction::Shell(command) => StepDefinition::new(key, kind::SHELL, json!({ "command": command })),
+            StepAction::Shell(command) => StepDefinition::new(key, kind::SHELL, command_params(project, file, step, command)),
         };
-        let needs: Vec<&str> = step.needs.iter().map(Name::as_str).collect();
-        definition.needs(&needs)
-    });
+        definition = definition.needs(&needs);
+        definition.retries = step.retries.clone().unwrap_or(definition.retries);
+        definition.timeout = step.timeout.unwrap_or(definition.timeout);
+        definition.cache = step.cache;
+        definition
+    };
     PipelineDefinition {
         pipeline: file.pipeline.clone(),
         description: file.description.clone(),
-        steps: steps.collect(),
-        schedule: file.schedule.as_ref().map(|schedule| Schedule::new(&schedule.cron, &schedule.zone)),
+        steps: file.steps.iter().map(step).collect(),
+        schedule: file.schedule.clone(),
     }
+}
+
+/// A cached command names the project's files, so that a change of any of them makes it run again.
+fn command_params(project: &Project, file: &PipelineFile, step: &PipelineStep, command: &str) -> Value {
+    let mut params = json!({ "command": command });
+    if !file.params.is_empty() {
+        params["params"] = json!(file.params);
+    }
+    if step.cache {
+        params["project"] = json!(project.digest());
+    }
+    params
 }

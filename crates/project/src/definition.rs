@@ -6,6 +6,7 @@ use lw_core::{DataType, Name, Span};
 use lw_data::Ordered;
 use lw_evaluation::{EvaluateDefinition, Task};
 use lw_monitoring::MonitorDefinition;
+use lw_pipelines::{Retries, Schedule};
 use lw_registry::GateDefinition;
 use lw_serving::RolloutDefinition;
 use lw_training::TrainDefinition;
@@ -55,7 +56,7 @@ pub struct ModelDefinition {
     pub predicts: PredictsDefinition,
     /// What a caller sends with every prediction. In training the same columns come from the table of examples.
     pub request: Ordered<DataType>,
-    /// Feature views, joined by their entity columns, which must be request fields or expressions.
+    /// Feature views, joined by their entity columns, which must be request fields; `{view, on}` maps those of another name.
     pub features: Vec<FeatureUse>,
     /// SQL expressions over request fields and features, evaluated at request time and in training by the same code.
     #[serde(default)]
@@ -169,30 +170,33 @@ fn one_day() -> Span {
 pub struct PipelineFile {
     pub pipeline: Name,
     pub description: String,
+    /// What a run can be given (`--param name=text`), each with the text that it has otherwise; null if a run must give it. Commands
+    /// read `LOOPWRIGHT_PARAM_NAME`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub params: BTreeMap<Name, Option<String>>,
+    /// When it runs by itself. Without one it runs when asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub schedule: Option<ScheduleDefinition>,
+    pub schedule: Option<Schedule>,
     pub steps: Vec<PipelineStep>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct ScheduleDefinition {
-    /// Five fields: minute, hour, day of month, month, weekday.
-    pub cron: String,
-    #[serde(default = "utc")]
-    pub zone: String,
-}
-
-fn utc() -> String {
-    "UTC".to_owned()
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PipelineStep {
     pub name: Name,
+    /// Steps that must have succeeded before.
     #[serde(default)]
     pub needs: Vec<Name>,
+    /// How often it is tried, and how long to wait between: three times if the failure may pass by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retries: Option<Retries>,
+    /// An attempt that takes longer has failed: one day.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<Span>,
+    /// Whether to leave the command out if nothing changed since it last succeeded: the command, the project's files, the
+    /// parameters of the run, and what the steps that it needs have made. For `shell` steps.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub cache: bool,
     #[serde(flatten)]
     pub action: StepAction,
 }

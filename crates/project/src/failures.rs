@@ -11,9 +11,16 @@ pub const UNKNOWN_REFERENCE: Failure = Failure::new("unknown-reference", Kind::I
 pub const INVALID_MODEL: Failure = Failure::new("invalid-model", Kind::Invalid);
 pub const CHECK_FAILED: Failure = Failure::new("check-failed", Kind::Invalid);
 pub const NOT_APPLIED: Failure = Failure::new("not-applied", Kind::Conflict);
+/// The project lacks a model whose endpoint still answers.
+pub const MODEL_SERVES: Failure = Failure::new("model-serves", Kind::Conflict);
+/// A run is given a parameter that its pipeline does not declare, or not given one that it needs.
+pub const INVALID_PARAMETER: Failure = Failure::new("invalid-parameter", Kind::Invalid);
 pub const UNKNOWN_MODEL: Failure = Failure::new("unknown-model", Kind::NotFound);
 pub const NO_EXAMPLES: Failure = Failure::new("no-examples", Kind::Invalid);
 pub const NOT_REPRODUCED: Failure = Failure::new("not-reproduced", Kind::Refused);
+/// The workspace was made with another metadata database or artifact store than the one that is named now.
+pub const WORKSPACE_ELSEWHERE: Failure = Failure::new("workspace-elsewhere", Kind::Conflict);
 pub const REPLAY_STARTED: Failure = Failure::new("replay-needs-empty-workspace", Kind::Conflict);
 pub const COMMAND_FAILED: Failure = Failure::new("command-failed", Kind::Upstream);
+pub const NOTHING_TO_COMPARE: Failure = Failure::new("nothing-to-compare", Kind::NotFound);
 pub const NOTHING_WAITS: Failure = Failure::new("nothing-waits", Kind::Conflict);

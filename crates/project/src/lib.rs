@@ -10,11 +10,13 @@
 
 mod bundle;
 mod check;
+mod code;
 mod compile;
 mod definition;
 mod examples;
 pub mod failures;
 mod features;
+mod freshness;
 mod init;
 mod milestone;
 mod operations;
@@ -26,11 +28,15 @@ mod queries;
 mod recipe;
 pub mod replay;
 mod reproduce;
+mod retirement;
 mod schemas;
 mod scoring;
 mod serving_bundle;
+mod skew;
+mod start;
 mod state;
 mod steps;
+mod storage;
 mod turn;
 mod versions;
 mod workspace;
@@ -41,11 +47,14 @@ pub use definition::{
     ApprovalsDefinition, ModelDefinition, PipelineFile, PolicyDefinition, ProjectDefinition, RetrainDefinition,
 };
 pub use features::MaterializedView;
+pub use freshness::DataFreshness;
 pub use init::init;
 pub use parse::File;
 pub use plan::{ChangeKind, Plan, Planned};
 pub use project::Project;
 pub use reproduce::{Compared, Reproduction};
 pub use schemas::schemas;
+pub use skew::Skew;
 pub use state::{Applied, RunningProject};
+pub use versions::{Decision, roll_back};
 pub use workspace::{Workspace, WorkspaceOptions};

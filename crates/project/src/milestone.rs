@@ -35,6 +35,7 @@ pub fn of_entry(entry: &Entry, model: &Name) -> Option<Milestone> {
         "approval.refuse" => ("rejected", format!("{} by {}", entry.subject, entry.actor)),
         "deployment.activate" => ("deployed", text("/reason").unwrap_or_default()),
         "deployment.rollback" => ("rolled back", text("/reason").unwrap_or_default()),
+        "deployment.retire" => ("retired", text("/reason").unwrap_or_default()),
         "alert.fire" => ("alert", reasons()),
         "retrain.request" => ("retraining", reasons()),
         _ => return None,

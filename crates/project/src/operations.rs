@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lw_core::{Ctx, Entry, Error, Name, Result};
-use lw_pipelines::{Canceller, Start, Started, Worker, WorkerOptions};
+use lw_pipelines::{Canceller, Worker, WorkerOptions};
 use lw_store::EntryFilter;
 use lw_tracking::Tracking;
 
@@ -14,8 +14,9 @@ use crate::failures::CHECK_FAILED;
 use crate::features;
 use crate::plan::{Plan, plan};
 use crate::project::Project;
-use crate::state::{self, Applied, PROJECT_VERSION, RunningProject};
-use crate::steps::{Steps, model};
+use crate::retirement;
+use crate::state::{self, Applied};
+use crate::steps::Steps;
 use crate::workspace::Workspace;
 
 /// Steps that run at the same time.
@@ -25,13 +26,15 @@ impl Workspace {
     /// What applying a project would change here.
     pub async fn plan(&self, project: &Project) -> Result<Plan> {
         let running = state::running(self.store(), self.artifacts()).await?;
-        Ok(plan(running.as_ref().map(|running| &*running.project), project))
+        let plan = plan(running.as_ref().map(|running| &*running.project), project);
+        Ok(retirement::with_ends(plan, project, &self.standing().await?))
     }
 
-    /// Makes a project the one that runs: its views are registered, its pipelines deployed, its files recorded.
+    /// Makes a project the one that runs: its views are registered, its pipelines deployed, its files recorded, and the pipelines
+    /// that it no longer has retired.
     ///
     /// # Errors
-    /// `check-failed` if the project does not hold together; then nothing changes.
+    /// `check-failed` if the project does not hold together, `model-serves` if it lacks a model that serves; then nothing changes.
     pub async fn apply(&self, ctx: &Ctx, project: Project) -> Result<(Plan, Applied)> {
         let errors = check(&project);
         if let Some(first) = errors.first() {
@@ -41,59 +44,43 @@ impl Workspace {
                 .hint("`loopwright check` lists all faults with their hints"));
         }
         let plan = self.plan(&project).await?;
+        retirement::allow(&plan)?;
         features::register(self, ctx, &project).await?;
         for file in project.models.values() {
             self.pipelines().deploy(ctx, compile::model_pipeline(&project, &file.value)?).await?;
         }
         for file in project.pipelines.values() {
-            self.pipelines().deploy(ctx, compile::user_pipeline(&file.value)).await?;
+            self.pipelines().deploy(ctx, compile::user_pipeline(&project, &file.value)).await?;
         }
         let applied = state::record(ctx, self.store(), self.artifacts(), &project, &plan).await?;
+        self.retire_missing(ctx, &project).await?;
         Ok((plan, applied))
-    }
-
-    /// Starts a run of a model's pipeline.
-    pub async fn start_model(&self, ctx: &Ctx, name: &Name, start: Start) -> Result<Started> {
-        let running = self.project().await?;
-        model(&running.project, name)?;
-        self.pipelines().start(ctx, name, pinned(start, running.applied.version)).await
-    }
-
-    /// Starts the ingestion of one source, or of all.
-    pub async fn start_ingestion(&self, ctx: &Ctx, source: Option<&Name>, start: Start) -> Result<Started> {
-        let RunningProject { project, applied } = self.project().await?;
-        let sources: Vec<Name> = match source {
-            Some(source) if !project.sources.contains_key(source) => {
-                return Err(crate::check::unknown("source", source.as_str(), project.sources.keys().map(Name::as_str)));
-            }
-            Some(source) => vec![source.clone()],
-            None => project.sources.keys().cloned().collect(),
-        };
-        self.pipelines().start_definition(ctx, compile::ingestion(&sources)?, pinned(start, applied.version)).await
     }
 
     /// Runs steps in this call until nothing can go on at this moment of the clock.
     pub async fn work_until_idle(&self) -> Result<()> {
-        self.worker("drain").drain(&self.own_ctx("worker")).await.map(drop)
+        self.worker().drain(&self.own_ctx("worker")).await.map(drop)
     }
 
     /// Runs steps in the background until the workspace is closed.
     pub fn start_work(&self) {
         let workspace = self.clone();
         let (canceller, shutdown) = Canceller::new();
-        let name = format!("server:{}", self.directory().display());
         let work = tokio::spawn(async move {
             let ctx = workspace.own_ctx("worker");
-            if let Err(error) = workspace.worker(&name).run(&ctx, shutdown).await {
+            if let Err(error) = workspace.worker().run(&ctx, shutdown).await {
                 tracing::error!(?error, "The worker ended: {error}");
             }
         });
         self.keep_worker(canceller, work);
     }
 
-    fn worker(&self, name: &str) -> Worker {
+    /// The worker is called after the workspace, so that the next process that opens it takes back at once what a dead one held,
+    /// whichever of them was a server.
+    fn worker(&self) -> Worker {
         let runner = Arc::new(Steps::new(self.clone()));
-        Worker::new(&self.own_ctx("worker"), self.pipelines().clone(), runner, WorkerOptions::new(name, N_SLOTS))
+        let options = WorkerOptions::new(&format!("workspace:{}", self.id()), N_SLOTS);
+        Worker::new(&self.own_ctx("worker"), self.pipelines().clone(), runner, options)
     }
 
     /// Whether anything was ever done here.
@@ -127,16 +114,6 @@ impl Workspace {
 }
 
 const PAGE: u64 = 500;
-
-/// Notes the version of the project that a run belongs to: its steps read that one, whatever is applied meanwhile.
-fn pinned(start: Start, project: u64) -> Start {
-    let mut params = start.params;
-    if params.is_null() {
-        params = serde_json::json!({});
-    }
-    params[PROJECT_VERSION] = project.into();
-    Start { params, ..start }
-}
 
 const LOOK: Duration = Duration::from_millis(200);
 

@@ -6,6 +6,10 @@ use lw_core::Digest;
 use lw_engine::table_names;
 use serde::Serialize;
 
+use crate::bundle::SCRIPTS;
+use crate::code::Code;
+use crate::definition::ModelDefinition;
+use crate::parse::File;
 use crate::project::Project;
 
 /// The difference between what runs and what the files say.
@@ -19,13 +23,25 @@ pub struct Plan {
 /// One definition that would change.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Planned {
-    /// `source/flights`, `feature_view/carrier_delays`, `model/late_arrival`, …
+    /// `source/flights`, `feature_view/carrier_delays`, `model/late_arrival`, `script/train.py`, …
     pub subject: String,
     pub change: ChangeKind,
-    /// The top-level keys whose values differ.
+    /// The top-level keys whose values differ; of a script the digests.
     pub details: Vec<String>,
     /// Everything downstream that is built from it, in the order of the lifecycle.
     pub invalidates: Vec<String>,
+    /// What stops for good when it is removed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub ends: Vec<String>,
+    /// Why it may not be removed yet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refused: Option<String>,
+}
+
+impl Planned {
+    pub(crate) fn new(subject: String, change: ChangeKind) -> Self {
+        Self { subject, change, details: Vec::new(), invalidates: Vec::new(), ends: Vec::new(), refused: None }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -57,7 +73,7 @@ pub fn plan(running: Option<&Project>, wanted: &Project) -> Plan {
         };
         let graph = if change == ChangeKind::Removed { running.unwrap_or(wanted) } else { wanted };
         let invalidates = if change == ChangeKind::Added { Vec::new() } else { downstream(graph, subject) };
-        changes.push(Planned { subject: subject.clone(), change, details, invalidates });
+        changes.push(Planned { details, invalidates, ..Planned::new(subject.clone(), change) });
     }
     Plan { from: running.map(Project::digest), to: wanted.digest(), changes }
 }
@@ -76,15 +92,30 @@ fn definitions(project: &Project) -> Definitions {
     project.models.iter().for_each(|(name, file)| add("model", name.as_str(), serde_json::to_value(&file.value)));
     project.pipelines.iter().for_each(|(name, file)| add("pipeline", name.as_str(), serde_json::to_value(&file.value)));
     project.policies.iter().for_each(|(name, file)| add("policy", name.as_str(), serde_json::to_value(&file.value)));
+    for (path, text) in project.bundle.scripts() {
+        add("script", path.trim_start_matches(SCRIPTS), Ok(Digest::of(text.as_bytes()).short().into()));
+    }
     all
 }
 
 fn changed_keys(old: &serde_json::Value, new: &serde_json::Value) -> Vec<String> {
+    if let (Some(old), Some(new)) = (old.as_str(), new.as_str()) {
+        return vec![format!("{old} → {new}")];
+    }
     let (Some(old), Some(new)) = (old.as_object(), new.as_object()) else {
         return Vec::new();
     };
     let keys: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
     keys.into_iter().filter(|key| old.get(*key) != new.get(*key)).cloned().collect()
+}
+
+/// The models with a candidate that runs this file, or can import it.
+fn models_running(project: &Project, path: &str) -> Vec<String> {
+    let runs = |file: &&File<ModelDefinition>| {
+        Code::of_model(&project.bundle, &file.value).iter().any(|code| code.files.contains_key(path))
+    };
+    let models = project.models.values().filter(runs);
+    models.flat_map(|file| [format!("model/{}", file.value.model), format!("endpoint/{}", file.value.model)]).collect()
 }
 
 /// What is built from a definition, directly or through others.
@@ -104,6 +135,7 @@ fn downstream(project: &Project, subject: &str) -> Vec<String> {
             views.insert(name.to_owned());
         }
         "model" => return vec![format!("endpoint/{name}")],
+        "script" => return models_running(project, &format!("{SCRIPTS}{name}")),
         _ => return found,
     }
     // A view may read a view that is found later in the order of names, hence until nothing new turns up.

@@ -27,7 +27,7 @@ mod promotion;
 mod queries;
 mod version;
 
-pub use alias::{Alias, AliasPointer};
+pub use alias::{Alias, AliasPointer, champion_in};
 pub use approval::{Approval, ApprovalState, Verdict, standing};
 pub use decision::{GateOutcome, GateReport, GateVerdict, decide};
 pub use evaluation::{AttachedReport, GateDecision};
@@ -35,7 +35,7 @@ pub use facts::{Facts, RivalFacts, RivalMetric, SegmentFacts};
 pub use failures::*;
 pub use gate::{GateDefinition, Rival};
 pub use model::Model;
-pub use promotion::{Promoted, Promotion, Readiness, promote_in, readiness_in, require_ready, roll_back_in};
+pub use promotion::{Promoted, Promotion, Readiness, promote_in, readiness_in, require_ready, retire_champion_in, roll_back_in};
 pub use version::{ModelVersion, NewVersion, Signature};
 
 use lw_store::Store;

@@ -1,6 +1,6 @@
 //! Promotion: the one way for a version to become champion, and the way back.
 
-use lw_core::{Ctx, Digest, Name, Result};
+use lw_core::{Change, Ctx, Digest, Draft, Name, Result, Subject, SubjectKind};
 use lw_store::{Reader, Tx};
 use serde::{Deserialize, Serialize};
 
@@ -120,6 +120,19 @@ pub fn require_ready(of: &ModelVersion, readiness: &Readiness) -> Result<()> {
             .error(format!("`{by}` refused {}: {reason}", of.label()))
             .hint("answer the refusal with another version")),
     }
+}
+
+/// Takes the champion's name from whichever version has it, inside a transaction of the caller's that takes it out of service. The
+/// next version is then a first one: nothing that was approved before lets it go live by itself.
+pub fn retire_champion_in(tx: &mut Tx<'_>, model: &Name, reason: &str) -> Result<Option<u64>> {
+    let Some(pointer) = queries::alias(tx, model, &Alias::champion())? else {
+        return Ok(None);
+    };
+    let change = Change::remove("model_alias").key("model", model).key("alias", Alias::champion().as_str());
+    let subject = Subject::new(SubjectKind::ModelVersion, model, pointer.version);
+    let payload = serde_json::json!({"alias": Alias::champion(), "reason": reason});
+    tx.record(Draft::new("alias.remove", subject).payload(payload).change(change))?;
+    Ok(Some(pointer.version))
 }
 
 /// [`Registry::roll_back`] inside a transaction of the caller's.

@@ -13,7 +13,7 @@ use crate::{Served, queries};
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Deployment {
     pub endpoint: Name,
-    /// Counts from 1 without gaps.
+    /// Counts from 1. A number is left out where the endpoint was retired.
     pub generation: u64,
     pub routing: Routing,
     pub reason: String,
@@ -33,7 +33,7 @@ impl Deployment {
 #[derive(Debug, Clone)]
 pub struct Activation {
     pub endpoint: Name,
-    /// The generation that the caller saw; 0 for an endpoint that does not exist yet. Another one in the database is a conflict.
+    /// The generation that the caller saw; 0 for an endpoint that does not exist yet, or is retired. Another one in the database is a conflict.
     pub expected_generation: u64,
     pub routing: Routing,
     /// Why, for the ledger: "approved by bo", "canary: log_loss 0.53 against 0.55".
@@ -74,6 +74,19 @@ pub fn roll_back(tx: &mut Tx<'_>, endpoint: &Name, expected_generation: u64, rea
     Ok(deployment)
 }
 
+/// Takes everything from behind an endpoint and records `deployment.retire`: it answers no more until a version is activated again.
+/// Returns what stood there.
+pub fn retire(tx: &mut Tx<'_>, endpoint: &Name, expected_generation: u64, reason: &str) -> Result<Deployment> {
+    let generation = next_generation(tx, endpoint, expected_generation)?;
+    let standing = queries::deployment(tx, endpoint, expected_generation)?.ok_or_else(|| unknown(endpoint))?;
+    let draft = Draft::new("deployment.retire", Subject::new(SubjectKind::Deployment, endpoint, generation))
+        .input("deployment", standing.subject(), lw_core::Digest::of_json(&standing.routing))
+        .payload(json!({"endpoint": endpoint, "champion": standing.routing.champion.to_string(), "reason": reason}))
+        .change(Change::put("endpoint").key("name", endpoint).set("generation", generation).set("retired_at", tx.now()));
+    tx.record(draft)?;
+    Ok(standing)
+}
+
 /// What a rollback from a generation would put back.
 pub fn previous(reader: &mut Reader<'_>, endpoint: &Name, generation: u64) -> Result<Deployment> {
     let standing = queries::deployment(reader, endpoint, generation)?;
@@ -110,7 +123,7 @@ pub async fn history(store: &Store, endpoint: &Name, before: Option<u64>, limit:
 pub(crate) fn unknown(endpoint: &Name) -> lw_core::Error {
     UNKNOWN_ENDPOINT
         .error(format!("there is no endpoint `{endpoint}`"))
-        .hint("`loopwright deployments` lists the endpoints; a model's first deployment creates its endpoint")
+        .hint("`loopwright status` lists the endpoints; a model's first deployment creates its endpoint")
 }
 
 /// The generation that a change makes, if the caller's is the database's: of two changes at once, one wins.
@@ -118,9 +131,10 @@ pub fn next_generation(reader: &mut Reader<'_>, endpoint: &Name, expected: u64) 
     let found = queries::generation(reader, endpoint)?;
     match found {
         None if expected == 0 => Ok(1),
-        Some(found) if found == expected => Ok(found + 1),
-        None => Err(unknown(endpoint)),
-        Some(found) => Err(STALE_GENERATION
+        Some((found, true)) if expected == 0 => Ok(found + 1),
+        Some((found, false)) if found == expected => Ok(found + 1),
+        None | Some((_, true)) => Err(unknown(endpoint)),
+        Some((found, false)) => Err(STALE_GENERATION
             .error(format!("endpoint `{endpoint}` is at generation {found}, not {expected}"))
             .hint("somebody changed the endpoint meanwhile; look at it again, then repeat your change")),
     }
@@ -142,7 +156,12 @@ fn record(tx: &mut Tx<'_>, action: &'static str, deployment: &Deployment) -> Res
     }
     let draft = draft
         .output("deployment", deployment.subject(), lw_core::Digest::of_json(routing))
-        .change(Change::put("endpoint").key("name", &deployment.endpoint).set("generation", deployment.generation))
+        .change(
+            Change::put("endpoint")
+                .key("name", &deployment.endpoint)
+                .set("generation", deployment.generation)
+                .set("retired_at", None::<Timestamp>),
+        )
         .change(
             Change::put("deployment")
                 .key("endpoint", &deployment.endpoint)

@@ -27,10 +27,10 @@ mod serving;
 mod shadow;
 
 pub use bundle::{Bundle, EntityKey, FeatureColumn, FeatureLookup, ModelInput, Output, RequestExpression, RequestField};
-pub use deployment::{Activation, Deployment, activate, all_current, current, history, roll_back};
+pub use deployment::{Activation, Deployment, activate, all_current, current, history, retire, roll_back};
 pub use endpoint::{Endpoint, Routes, Tally};
 pub use features::ViewReader;
-pub use log::{Delivery, LogOptions, PredictionLog, prediction_table};
+pub use log::{Delivery, FIXED_COLUMNS, LogOptions, PredictionLog, prediction_table};
 pub use metrics::ServingMetrics;
 pub use predictions::{Answerer, Predictions};
 pub use request::{Key, MAX_ROWS, MAX_TEXT_BYTES, RequestSchema};

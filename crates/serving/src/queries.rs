@@ -7,9 +7,10 @@ use crate::Deployment;
 
 const COLUMNS: &str = "d.endpoint, d.generation, d.routing, d.reason, d.restores, d.activated_at, d.activated_by";
 
-pub fn generation(reader: &mut Reader<'_>, endpoint: &Name) -> Result<Option<u64>> {
-    let row = reader.query_opt("SELECT generation FROM endpoint WHERE name = $1", &[endpoint.into()])?;
-    row.map(|row| row.count("generation")).transpose()
+/// The generation of an endpoint, and whether it is retired.
+pub fn generation(reader: &mut Reader<'_>, endpoint: &Name) -> Result<Option<(u64, bool)>> {
+    let row = reader.query_opt("SELECT generation, retired_at FROM endpoint WHERE name = $1", &[endpoint.into()])?;
+    row.map(|row| Ok((row.count("generation")?, row.opt_time("retired_at")?.is_some()))).transpose()
 }
 
 pub fn deployment(reader: &mut Reader<'_>, endpoint: &Name, generation: u64) -> Result<Option<Deployment>> {

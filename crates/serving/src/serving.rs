@@ -78,7 +78,13 @@ impl Serving {
     pub async fn sync(&self) -> Result<Vec<(Name, lw_core::Error)>> {
         let _one_at_a_time = self.changing.lock().await;
         let mut failed = Vec::new();
-        for deployment in deployment::all_current(&self.parts.store).await? {
+        let deployments = deployment::all_current(&self.parts.store).await?;
+        for endpoint in self.endpoints() {
+            if !deployments.iter().any(|deployment| deployment.endpoint == *endpoint.name()) {
+                self.withdraw(&endpoint).await;
+            }
+        }
+        for deployment in deployments {
             let name = deployment.endpoint.clone();
             if self.generation(&name) >= deployment.generation {
                 continue;
@@ -122,21 +128,97 @@ impl Serving {
         Ok(deployment)
     }
 
-    /// Puts back what stood behind the endpoint before: loads it, records `deployment.rollback`, switches.
-    pub async fn roll_back(&self, ctx: &Ctx, endpoint: &Name, expected_generation: u64, reason: String) -> Result<Deployment> {
+    /// Puts back what stood behind the endpoint before: loads it, records `deployment.rollback`, switches. `expected_generation` is
+    /// the one that the caller saw; None stands for the one that stands now.
+    pub async fn roll_back(
+        &self,
+        ctx: &Ctx,
+        endpoint: &Name,
+        expected_generation: Option<u64>,
+        reason: String,
+    ) -> Result<Deployment> {
+        self.roll_back_with(ctx, endpoint, expected_generation, reason, |_, _| Ok(())).await
+    }
+
+    /// [`Serving::roll_back`] together with what the caller adds to its transaction: both happen, or neither.
+    pub async fn roll_back_with<F>(
+        &self,
+        ctx: &Ctx,
+        endpoint: &Name,
+        expected_generation: Option<u64>,
+        reason: String,
+        also: F,
+    ) -> Result<Deployment>
+    where
+        F: FnOnce(&mut Tx<'_>, &Deployment) -> Result<()> + Send + 'static,
+    {
         let _one_at_a_time = self.changing.lock().await;
+        let expected = match expected_generation {
+            Some(generation) => generation,
+            None => deployment::current(&self.parts.store, endpoint).await?.generation,
+        };
         let name = endpoint.clone();
         let find = move |reader: &mut Reader<'_>| {
-            deployment::next_generation(reader, &name, expected_generation)?;
-            deployment::previous(reader, &name, expected_generation)
+            deployment::next_generation(reader, &name, expected)?;
+            deployment::previous(reader, &name, expected)
         };
         let before = self.parts.store.read(find).await?;
         let scorers = self.load(&before.routing).await?;
         let name = endpoint.clone();
-        let record = move |tx: &mut Tx<'_>| deployment::roll_back(tx, &name, expected_generation, reason);
+        let record = move |tx: &mut Tx<'_>| {
+            let deployment = deployment::roll_back(tx, &name, expected, reason)?;
+            also(tx, &deployment)?;
+            Ok(deployment)
+        };
         let deployment = self.parts.store.write(ctx, record).await?;
         self.switch(deployment.clone(), &scorers).await?;
         Ok(deployment)
+    }
+
+    /// Takes an endpoint out of service: records `deployment.retire` together with what the caller adds to its transaction, and stops
+    /// answering. Answers that were given reach their table.
+    pub async fn retire_with<F>(
+        &self,
+        ctx: &Ctx,
+        endpoint: &Name,
+        expected_generation: u64,
+        reason: String,
+        also: F,
+    ) -> Result<Deployment>
+    where
+        F: FnOnce(&mut Tx<'_>) -> Result<()> + Send + 'static,
+    {
+        let _one_at_a_time = self.changing.lock().await;
+        let name = endpoint.clone();
+        let record = move |tx: &mut Tx<'_>| {
+            let standing = deployment::retire(tx, &name, expected_generation, &reason)?;
+            also(tx)?;
+            Ok(standing)
+        };
+        let standing = self.parts.store.write(ctx, record).await?;
+        let answering = self.endpoints.load().get(endpoint).cloned();
+        if let Some(answering) = answering {
+            self.withdraw(&answering).await;
+        }
+        Ok(standing)
+    }
+
+    /// Stops answering for an endpoint. What it has answered is delivered; if that cannot be done now, it stays in its buffer until
+    /// the endpoint is opened again.
+    async fn withdraw(&self, endpoint: &Arc<Endpoint>) {
+        let name = endpoint.name();
+        self.endpoints.rcu(|endpoints| {
+            let mut endpoints = BTreeMap::clone(endpoints);
+            endpoints.remove(name);
+            endpoints
+        });
+        let delivered = match endpoint.flush().await {
+            Ok(()) => endpoint.log().deliver(&self.parts.engine).await.map(drop),
+            Err(error) => Err(error),
+        };
+        if let Err(error) = delivered {
+            tracing::error!(endpoint = %name, ?error, "Answers of the retired endpoint `{name}` stay in their buffer: {error}");
+        }
     }
 
     /// Waits until every answer given so far is on disk.
@@ -148,6 +230,7 @@ impl Serving {
     }
 
     /// Moves everything logged so far into the prediction tables, and returns what was moved for each endpoint.
+    #[tracing::instrument(level = "debug", skip_all)]
     pub async fn deliver(&self) -> Result<Vec<(Name, Delivery)>> {
         let mut deliveries = Vec::new();
         for endpoint in self.endpoints() {

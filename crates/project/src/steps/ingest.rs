@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::{Step, model};
 use crate::failures::UNKNOWN_REFERENCE;
+use crate::start::pinned;
 
 /// Ingests what a source has that its table has not.
 pub async fn run(step: &Step) -> Result<StepOutput> {
@@ -23,9 +24,11 @@ pub async fn run(step: &Step) -> Result<StepOutput> {
         report.commits.iter().map(|commit| commit.files.len()).sum::<usize>(),
         report.n_quarantined()
     ));
+    // The table's content, whether or not something landed: steps after it that are cached run again when it is another.
+    let newest = lw_data::queries::latest_version(step.workspace.store(), &file.value.name).await?;
     let output = StepOutput::done(json!(report));
-    Ok(match report.commits.last() {
-        Some(commit) => output.digest("table", commit.digest),
+    Ok(match newest {
+        Some(version) => output.digest("table", version.digest),
         None => output,
     })
 }
@@ -39,6 +42,7 @@ pub async fn start_model(step: &Step) -> Result<StepOutput> {
         dedupe_key: Some(step.context.idempotency_key()),
         params: json!({}),
     };
+    let start = pinned(start, step.project_version);
     let started = step.workspace.pipelines().start_definition(&step.context.ctx, definition, start).await?;
     step.log(format!("started {name} as run {}", started.run));
     Ok(StepOutput::done(json!({ "run": started.run })))

@@ -11,13 +11,14 @@ pub use answers::answers;
 
 use std::time::Duration;
 
-use lw_core::{Result, Span};
+use lw_core::{Ctx, Result, Span};
 use lw_monitoring::{RETRAIN_TOPIC, RetrainRequest};
 use lw_pipelines::Start;
 use serde_json::json;
 
 use crate::definition::ModelDefinition;
-use crate::features;
+use crate::failures::UNKNOWN_MODEL;
+use crate::{features, freshness};
 use crate::project::Project;
 use crate::workspace::Workspace;
 
@@ -32,40 +33,64 @@ impl Workspace {
         self.serving().deliver().await?;
         let mut first_error = None;
         for file in project.models.values() {
-            if let Err(error) = self.turn_model(&file.value).await {
+            if let Err(error) = self.turn_model(project, &file.value).await {
                 tracing::error!(?error, model = %file.value.model, "The loop of `{}` cannot turn: {error}", file.value.model);
                 first_error.get_or_insert(error);
             }
         }
+        freshness::watch(self, project).await?;
         self.start_retrainings().await?;
         first_error.map_or(Ok(()), Err)
     }
 
-    async fn turn_model(&self, model: &ModelDefinition) -> Result<()> {
+    async fn turn_model(&self, project: &Project, model: &ModelDefinition) -> Result<()> {
         let Ok(endpoint) = self.serving().endpoint(model.model.as_str()) else {
             return Ok(());
         };
         let deployment = endpoint.routes().deployment().clone();
         canary::judge(self, model, &deployment).await?;
-        monitors::watch(self, model, &deployment).await
+        monitors::watch(self, project, model, &deployment).await
     }
 
-    /// Starts one run for each request that monitors have made, whatever crashes in between.
+    /// Starts one run for each request that monitors have made, whatever crashes in between. A request that cannot be met does not
+    /// hold up the others: it is tried again when its claim ends, unless its model is gone.
     async fn start_retrainings(&self) -> Result<()> {
         let ctx = self.own_ctx("monitor");
         let messages = self.store().write(&ctx, |tx| tx.outbox_claim(RETRAIN_TOPIC, CLAIM, CLAIM_LEASE)).await?;
+        let mut first_error = None;
         for message in messages {
-            let request: RetrainRequest = serde_json::from_value(message.payload.clone())
-                .map_err(|error| lw_core::Error::bug("a request for a retraining cannot be read").cause(error))?;
-            let start = Start {
-                cause: format!("monitor:{}", request.monitor),
-                dedupe_key: Some(request.dedupe_key()),
-                params: json!({ "request": request }),
-            };
-            self.start_model(&ctx, &request.model, start).await?;
-            self.store().write(&ctx, move |tx| tx.outbox_done(&message)).await?;
+            let key = message.dedupe_key.clone();
+            match self.start_retraining(&ctx, &message.payload).await {
+                Ok(()) => self.store().write(&ctx, move |tx| tx.outbox_done(&message)).await?,
+                Err(error) => {
+                    tracing::error!(?error, request = %key, "A retraining cannot be started now: {error}");
+                    first_error.get_or_insert(error);
+                }
+            }
         }
-        Ok(())
+        first_error.map_or(Ok(()), Err)
+    }
+
+    async fn start_retraining(&self, ctx: &Ctx, payload: &serde_json::Value) -> Result<()> {
+        let request: RetrainRequest = match serde_json::from_value(payload.clone()) {
+            Ok(request) => request,
+            Err(error) => {
+                tracing::error!("Dropped a request for a retraining that is none: {error}");
+                return Ok(());
+            }
+        };
+        let start = Start {
+            cause: format!("monitor:{}", request.monitor),
+            dedupe_key: Some(request.dedupe_key()),
+            params: json!({ "request": request }),
+        };
+        match self.start_model(ctx, &request.model, start).await {
+            Err(error) if error.is(UNKNOWN_MODEL) => {
+                tracing::warn!(model = %request.model, "Dropped a request to retrain `{}`, which the project no longer has", request.model);
+                Ok(())
+            }
+            started => started.map(drop),
+        }
     }
 
     /// Turns the loop in the background until the workspace is closed: online features, answers, canaries, monitors, triggers.

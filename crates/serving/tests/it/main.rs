@@ -4,6 +4,7 @@
 mod endpoint;
 mod loading;
 mod log;
+mod retirement;
 mod runtime;
 mod speed;
 mod world;
