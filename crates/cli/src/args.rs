@@ -67,10 +67,14 @@ pub enum Command {
     Plan,
     /// Make the project's definitions the ones that run.
     Apply,
-    /// Run a model's pipeline now: ingest, build features, train, evaluate, gate, release.
+    /// Run a pipeline now: a model's (ingest, build features, train, evaluate, gate, release) or one of the project's own.
     Run {
-        model: String,
-        /// Return at once instead of following the run.
+        /// A model, or a pipeline of the project.
+        pipeline: String,
+        /// A parameter that the pipeline declares, such as day=2024-06-01. Again for each one.
+        #[arg(long = "param", value_name = "NAME=TEXT", value_parser = parameter)]
+        params: Vec<(String, String)>,
+        /// Return at once instead of following the run. A server works on it; without one it stays queued.
         #[arg(long)]
         detach: bool,
     },
@@ -96,19 +100,54 @@ pub enum Command {
     Replay(ReplayArgs),
     /// List models, or show the versions of one.
     Models { model: Option<String> },
-    /// List tracked runs, newest first.
-    Runs {
+    /// List tracked runs of experiments, newest first: parameters and metrics of each training.
+    Experiments {
         #[arg(long, default_value_t = 20)]
         limit: u32,
     },
-    /// List pipeline runs, or show one with its steps and logs.
-    Pipelines { run: Option<String> },
+    /// List pipelines with their newest run and next scheduled time, or show the steps of one.
+    Pipelines { pipeline: Option<String> },
+    /// List runs of pipelines, newest first, or show one of them: runs show RUN.
+    Runs(Runs),
+    /// Print what the steps of a run wrote.
+    Logs {
+        /// The id of a run, its first digits, or a pipeline for its newest run.
+        run: String,
+        /// Only this step.
+        step: Option<String>,
+        /// Go on until the run is over.
+        #[arg(long, short)]
+        follow: bool,
+    },
+    /// Stop a run: steps that run are told to end, no other begins.
+    Cancel {
+        /// The id of a run, its first digits, or a pipeline for its newest run.
+        run: String,
+    },
+    /// Continue a run that failed or was cancelled: finished steps stay finished.
+    Resume {
+        /// The id of a run, its first digits, or a pipeline for its newest run.
+        run: String,
+        /// Return at once instead of following the run.
+        #[arg(long)]
+        detach: bool,
+    },
     /// List tables, or show the versions and profile of one.
     Tables { table: Option<String> },
     /// List feature views, or show one.
     Features { view: Option<String> },
     /// List alerts, firing first.
     Alerts,
+    /// Compare what the champion's newest predictions saw online with what the tables say was known then.
+    Skew {
+        model: String,
+        /// How far to look back, such as 1d or 12h.
+        #[arg(long, default_value = "7d")]
+        window: String,
+        /// How many predictions to compute again, at most.
+        #[arg(long, default_value_t = 1000)]
+        sample: u64,
+    },
     /// Ask an endpoint for a prediction.
     Predict {
         endpoint: String,
@@ -117,6 +156,13 @@ pub enum Command {
     },
     /// Make an endpoint serve its previous deployment again.
     Rollback {
+        endpoint: String,
+        /// Why; it goes into the ledger.
+        #[arg(long)]
+        reason: String,
+    },
+    /// Take an endpoint out of service, so that its model can be removed from the project.
+    Retire {
         endpoint: String,
         /// Why; it goes into the ledger.
         #[arg(long)]
@@ -150,6 +196,39 @@ pub enum Command {
     },
     /// Print a completion script for a shell.
     Completions { shell: Shell },
+}
+
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct Runs {
+    #[command(subcommand)]
+    pub command: Option<RunsCommand>,
+    /// Only runs of this pipeline.
+    pub pipeline: Option<String>,
+    /// Only runs in this state.
+    #[arg(long, value_parser = RUN_STATES)]
+    pub state: Option<String>,
+    #[arg(long, default_value_t = 20)]
+    pub limit: usize,
+}
+
+const RUN_STATES: [&str; 8] = ["queued", "running", "waiting", "cancelling", "succeeded", "refused", "failed", "cancelled"];
+
+#[derive(Debug, Subcommand)]
+pub enum RunsCommand {
+    /// Show one run: its steps with state, attempts, duration and errors.
+    Show {
+        /// The id of a run, its first digits, or a pipeline for its newest run.
+        run: String,
+    },
+}
+
+/// Reads `name=text`.
+fn parameter(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("write name=text, like day=2024-06-01".to_owned()),
+    }
 }
 
 #[derive(Debug, Args)]

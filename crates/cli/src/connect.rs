@@ -15,6 +15,11 @@ pub struct Connection {
 }
 
 impl Connection {
+    /// Whether a server is at the other end, which works on runs after this command has ended.
+    pub fn has_server(&self) -> bool {
+        self.workspace.is_none()
+    }
+
     /// Brings what the command did to rest: waiting predictions are flushed, running steps end.
     pub async fn close(self) {
         if let Some(workspace) = self.workspace {
@@ -23,20 +28,23 @@ impl Connection {
     }
 }
 
-/// Connects in this order: `--server`, a server that runs on the workspace, the workspace in this process.
-pub async fn connect(global: &Global) -> Result<Connection> {
+/// Connects in this order: `--server`, a server that runs on the workspace, the workspace in this process. There, steps of pipelines
+/// run only if the command waits for them: one that only looks must not begin what it does not finish.
+pub async fn connect(global: &Global, works: bool) -> Result<Connection> {
     let directory = workspace_dir(global);
     let server = global.server.clone().or_else(|| lw_server::running(&directory).map(|running| running.url));
     if let Some(server) = server {
-        let token = global.token.clone().or_else(|| lw_server::read_token(&directory));
+        let token = given(&global.token).or_else(|| lw_server::read_token(&directory));
         let claim = claim(global, token.as_deref());
         return Ok(Connection { client: Client::remote(&server, token, claim), workspace: None });
     }
     let workspace = Workspace::open(options(global)).await?;
     let app = lw_server::App::local(workspace.clone())?;
-    let token = global.token.clone().or_else(|| app.local_token());
+    let token = given(&global.token).or_else(|| app.local_token());
     let claim = claim(global, token.as_deref());
-    workspace.start_work();
+    if works {
+        workspace.start_work();
+    }
     let client = Client::in_process(lw_server::router(app), token, claim);
     Ok(Connection { client, workspace: Some(workspace) })
 }
@@ -62,7 +70,7 @@ fn absolute(path: &Path) -> PathBuf {
 /// compare.
 fn claim(global: &Global, token: Option<&str>) -> Option<String> {
     if token.is_some_and(lw_server::is_own_token) {
-        return global.actor.clone();
+        return given(&global.actor);
     }
     Some(actor(global))
 }
@@ -70,5 +78,10 @@ fn claim(global: &Global, token: Option<&str>) -> Option<String> {
 /// Who acts: `--as`, or the login name.
 pub fn actor(global: &Global) -> String {
     let login = || std::env::var("USER").or_else(|_| std::env::var("LOGNAME")).ok().filter(|name| !name.is_empty());
-    global.actor.clone().or_else(login).unwrap_or_else(|| "local".to_owned())
+    given(&global.actor).or_else(login).unwrap_or_else(|| "local".to_owned())
+}
+
+/// A variable that is set to nothing says nothing.
+fn given(text: &Option<String>) -> Option<String> {
+    text.clone().filter(|text| !text.is_empty())
 }

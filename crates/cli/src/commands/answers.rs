@@ -52,36 +52,11 @@ pub async fn models(client: &Client, model: Option<&str>, json: bool) -> Result<
     Ok(())
 }
 
-pub async fn runs(client: &Client, limit: u32, json: bool) -> Result<()> {
+pub async fn experiments(client: &Client, limit: u32, json: bool) -> Result<()> {
     let answer = client.get(&format!("/api/v1/runs?limit={limit}")).await?;
     let columns =
         [("run", "/run_id"), ("experiment", "/experiment"), ("name", "/name"), ("status", "/status"), ("started", "/started_at")];
     show(&answer, json, &columns, "loopwright models");
-    Ok(())
-}
-
-pub async fn pipelines(client: &Client, run: Option<&str>, json: bool) -> Result<()> {
-    let Some(run) = run else {
-        let answer = client.get("/api/v1/pipeline-runs").await?;
-        let columns =
-            [("run", "/id"), ("pipeline", "/pipeline"), ("state", "/state"), ("cause", "/cause"), ("started", "/started_at")];
-        show(&answer, json, &columns, "loopwright pipelines RUN");
-        return Ok(());
-    };
-    let answer = client.get(&format!("/api/v1/pipeline-runs/{run}")).await?;
-    if json {
-        render::json(&answer);
-        return Ok(());
-    }
-    render::heading(&format!("{} {}", render::cell(&answer["pipeline"]), render::cell(&answer["state"])));
-    render::list(
-        &answer["steps"],
-        &[("step", "/key"), ("state", "/state"), ("attempt", "/attempt"), ("seconds", "/seconds"), ("message", "/message")],
-    );
-    let logs = client.get(&format!("/api/v1/pipeline-runs/{run}/logs?after=0")).await?;
-    for line in logs["items"].as_array().map(Vec::as_slice).unwrap_or_default() {
-        render::out(&format!("{}  {}", render::cell(&line["step"]), render::cell(&line["line"])));
-    }
     Ok(())
 }
 
@@ -123,10 +98,37 @@ pub async fn features(client: &Client, view: Option<&str>, json: bool) -> Result
     Ok(())
 }
 
+pub async fn skew(client: &Client, model: &str, window: &str, sample: u64, json: bool) -> Result<()> {
+    let answer = client.get(&format!("/api/v1/models/{model}/skew?window={window}&sample={sample}")).await?;
+    if json {
+        render::json(&answer);
+        return Ok(());
+    }
+    let cell = |pointer: &str| answer.pointer(pointer).map(render::cell).unwrap_or_default();
+    render::out(&format!(
+        "{model}@{} answered {} times from {} on; {} of them computed again",
+        cell("/version"),
+        cell("/n_rows"),
+        cell("/window/start"),
+        cell("/n_sampled")
+    ));
+    let columns = [
+        ("input", "/column"),
+        ("differ", "/n_different"),
+        ("share", "/share"),
+        ("for example at", "/example/at"),
+        ("online", "/example/online"),
+        ("tables", "/example/offline"),
+    ];
+    render::list(&answer["inputs"], &columns);
+    render::next("loopwright alerts");
+    Ok(())
+}
+
 pub async fn alerts(client: &Client, json: bool) -> Result<()> {
     let answer = client.get("/api/v1/alerts").await?;
     let columns =
-        [("model", "/model"), ("monitor", "/monitor"), ("state", "/state"), ("since", "/since"), ("reasons", "/reasons")];
+        [("about", "/subject"), ("monitor", "/monitor"), ("state", "/state"), ("since", "/since"), ("reasons", "/reasons")];
     show(&answer, json, &columns, "loopwright models");
     Ok(())
 }

@@ -118,7 +118,7 @@ async fn platform(global: &Global) -> Found {
         Some(hint) => format!("{error}; {hint}"),
         None => error.to_string(),
     };
-    let connection = crate::connect::connect(global).await.map_err(advised)?;
+    let connection = crate::connect::connect(global, false).await.map_err(advised)?;
     let answer = connection.client.get("/api/v1/whoami").await;
     connection.close().await;
     answer.map(|answer| format!("answers {}", render::cell(&answer["actor"]))).map_err(advised)

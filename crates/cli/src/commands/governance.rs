@@ -41,3 +41,14 @@ pub async fn rollback(client: &Client, endpoint: &str, reason: &str, json: bool)
     render::next(&format!("loopwright why {endpoint}"));
     Ok(())
 }
+
+pub async fn retire(client: &Client, endpoint: &str, reason: &str, json: bool) -> Result<()> {
+    let retired = client.post(&format!("/api/v1/endpoints/{endpoint}/retire"), &json!({"reason": reason})).await?;
+    if json {
+        render::json(&retired);
+        return Ok(());
+    }
+    render::out(&format!("endpoint {endpoint} answers no more; it served {}", render::cell(&retired["champion"])));
+    render::next("loopwright plan");
+    Ok(())
+}

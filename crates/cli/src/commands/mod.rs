@@ -4,9 +4,11 @@ mod access;
 mod answers;
 mod audit;
 mod doctor;
+mod follow;
 mod governance;
 mod lineage;
 mod local;
+mod pipelines;
 mod project;
 mod replay;
 mod run;
@@ -37,13 +39,13 @@ pub async fn run(cli: Cli) -> Result<(), Failures> {
 }
 
 async fn with_client(global: &crate::args::Global, command: Command) -> lw_core::Result<()> {
-    let connection = connect(global).await?;
+    let connection = connect(global, works(&command)).await?;
     let client = &connection.client;
     let json = global.json;
     let result = match command {
         Command::Plan => project::plan(client, global).await,
         Command::Apply => project::apply(client, global).await,
-        Command::Run { model, detach } => run::model(client, &model, detach, json).await,
+        Command::Run { pipeline, params, detach } => pipelines::run(&connection, &pipeline, params, detach, json).await,
         Command::Ingest { source } => run::ingest(client, source.as_deref(), json).await,
         Command::Materialize { view } => run::materialize(client, view.as_deref(), json).await,
         Command::Approve(decision) => governance::decide(client, &decision, true, json).await,
@@ -51,13 +53,19 @@ async fn with_client(global: &crate::args::Global, command: Command) -> lw_core:
         Command::Why { model } => answers::why(client, &model, json).await,
         Command::Reproduce { version } => run::reproduce(client, &version, json).await,
         Command::Models { model } => answers::models(client, model.as_deref(), json).await,
-        Command::Runs { limit } => answers::runs(client, limit, json).await,
-        Command::Pipelines { run } => answers::pipelines(client, run.as_deref(), json).await,
+        Command::Experiments { limit } => answers::experiments(client, limit, json).await,
+        Command::Pipelines { pipeline } => pipelines::pipelines(&connection, pipeline.as_deref(), json).await,
+        Command::Runs(runs) => pipelines::runs(&connection, &runs, json).await,
+        Command::Logs { run, step, follow } => pipelines::logs(&connection, &run, step.as_deref(), follow, json).await,
+        Command::Cancel { run } => pipelines::cancel(&connection, &run, json).await,
+        Command::Resume { run, detach } => pipelines::resume(&connection, &run, detach, json).await,
         Command::Tables { table } => answers::tables(client, table.as_deref(), json).await,
         Command::Features { view } => answers::features(client, view.as_deref(), json).await,
         Command::Alerts => answers::alerts(client, json).await,
+        Command::Skew { model, window, sample } => answers::skew(client, &model, &window, sample, json).await,
         Command::Predict { endpoint, fields } => run::predict(client, &endpoint, &fields, json).await,
         Command::Rollback { endpoint, reason } => governance::rollback(client, &endpoint, &reason, json).await,
+        Command::Retire { endpoint, reason } => governance::retire(client, &endpoint, &reason, json).await,
         Command::Audit(audit) => audit::audit(client, &audit, json).await,
         Command::Lineage(arguments) => lineage::lineage(client, &arguments, json).await,
         Command::Whoami => access::whoami(client, json).await,
@@ -68,6 +76,15 @@ async fn with_client(global: &crate::args::Global, command: Command) -> lw_core:
     };
     connection.close().await;
     result
+}
+
+/// Whether a command without a server must run steps itself, as it waits for what they do.
+fn works(command: &Command) -> bool {
+    match command {
+        Command::Run { detach, .. } | Command::Resume { detach, .. } => !detach,
+        Command::Ingest { .. } | Command::Approve(_) | Command::Reject(_) => true,
+        _ => false,
+    }
 }
 
 fn one(result: lw_core::Result<()>) -> Result<(), Failures> {

@@ -95,6 +95,12 @@ fn print_changes(plan: &Value) -> bool {
         for line in change["invalidates"].as_array().unwrap_or(&empty) {
             render::out(&format!("    → rebuilds {}", render::cell(line)));
         }
+        for line in change["ends"].as_array().unwrap_or(&empty) {
+            render::out(&format!("    {}", render::cell(line)));
+        }
+        if let Some(why) = change["refused"].as_str() {
+            render::out(&format!("    ✗ `apply` will refuse: {why}"));
+        }
     }
     true
 }

@@ -6,6 +6,7 @@ use lw_server::{App, Authentication};
 use tokio::net::TcpListener;
 
 use crate::args::{Global, Up};
+use crate::background::Background;
 use crate::connect::{options, workspace_dir};
 use crate::failures::LISTEN_FAILED;
 use crate::render;
@@ -23,8 +24,12 @@ pub async fn up(global: &Global, up: &Up) -> Result<()> {
     let address =
         listener.local_addr().map_err(|error| LISTEN_FAILED.error("the listening socket has no address").cause(error))?;
     let workspace = Workspace::open(options(global)).await?;
-    workspace.start_work();
-    workspace.start_loop();
+    // What runs beside the requests must not hold their threads.
+    let background = Background::start()?;
+    background.run(|| {
+        workspace.start_work();
+        workspace.start_loop();
+    });
     let app = App::serving(workspace.clone(), authentication, address)?;
     let url = format!("http://{address}");
     let _announcement = lw_server::announce(&workspace_dir(global), &url)?;

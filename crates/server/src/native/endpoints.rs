@@ -23,6 +23,8 @@ pub fn routes() -> Vec<Route> {
             .summary("The generations of an endpoint, newest first"),
         Route::post("/api/v1/endpoints/{name}/rollback", Action::Deploy, "endpoint", roll_back)
             .summary("Puts back what stood behind the endpoint before"),
+        Route::post("/api/v1/endpoints/{name}/retire", Action::Deploy, "endpoint", retire)
+            .summary("Takes the endpoint out of service; {reason}"),
     ]
 }
 
@@ -203,14 +205,22 @@ async fn roll_back(
     Json(body): Json<RollBackBody>,
 ) -> Answer<axum::Json<impl Serialize>> {
     let endpoint = app.endpoints().endpoint(&name)?;
-    let expected = match body.generation {
-        Some(generation) => generation,
-        None => lw_serving::current(app.store(), endpoint.name()).await?.generation,
-    };
-    // With a workspace the registry's champion moves along.
-    let deployment = match app.workspace() {
-        Ok(workspace) if body.generation.is_none() => workspace.roll_back(&ctx, endpoint.name(), &body.reason).await?,
-        _ => app.endpoints().roll_back(&ctx, endpoint.name(), expected, body.reason).await?,
-    };
+    let deployment = lw_project::roll_back(app.endpoints(), &ctx, endpoint.name(), body.generation, &body.reason).await?;
     Ok(axum::Json(DeploymentView::from(&deployment)))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RetireBody {
+    reason: String,
+}
+
+async fn retire(
+    State(app): State<App>,
+    Path(name): Path<String>,
+    Extension(ctx): Extension<Ctx>,
+    Json(body): Json<RetireBody>,
+) -> Answer<axum::Json<impl Serialize>> {
+    let retired = app.workspace()?.retire_endpoint(&ctx, &Name::parse(&name)?, &body.reason).await?;
+    Ok(axum::Json(DeploymentView::from(&retired)))
 }

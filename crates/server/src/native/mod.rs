@@ -10,6 +10,7 @@ mod openapi;
 mod pipelines;
 mod process;
 mod project;
+mod runs;
 
 use crate::route::Route;
 
@@ -18,6 +19,7 @@ pub fn routes() -> Vec<Route> {
         project::routes(),
         models::routes(),
         pipelines::routes(),
+        runs::routes(),
         catalog::routes(),
         endpoints::routes(),
         ledger::routes(),

@@ -1,13 +1,14 @@
 //! Models: versions, runs of their pipelines, approvals, the five answers, reproduction.
 
 use axum::extract::{Extension, Path, State};
-use lw_core::{Ctx, Name, Timestamp};
+use lw_core::{Ctx, Digest, Name, Timestamp};
 use lw_pipelines::Start;
-use lw_registry::{Alias, ModelVersion, Registry};
+use lw_project::Decision;
+use lw_registry::{Alias, ApprovalState, ModelVersion, Registry, Verdict};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::pipelines;
+use super::runs;
 use crate::app::App;
 use crate::body::{Json, Query};
 use crate::problem::Answer;
@@ -21,7 +22,7 @@ pub fn routes() -> Vec<Route> {
         Route::get("/api/v1/models/{model}/versions/{version}", Action::Read, "model", version)
             .summary("One version with its report"),
         Route::post("/api/v1/models/{model}/versions/{version}/approvals", Action::Approve, "model", decide)
-            .summary("Grants or refuses approval; {verdict: grant|refuse, reason}"),
+            .summary("Grants or refuses approval; {verdict: grant|refuse, reason, report?}"),
         Route::post("/api/v1/models/{model}/versions/{version}/reproduce", Action::Write, "model", reproduce)
             .summary("Builds a version again from its record and compares digests"),
         Route::get("/api/v1/models/{model}/why", Action::Read, "model", why)
@@ -75,7 +76,7 @@ struct VersionView {
     author: String,
     metrics: Value,
     aliases: Vec<Alias>,
-    digest: lw_core::Digest,
+    digest: Digest,
     run: Option<lw_core::RunId>,
     gates: Option<String>,
     approvals: Vec<lw_registry::Approval>,
@@ -87,13 +88,16 @@ async fn view(registry: &Registry, version: &ModelVersion) -> lw_core::Result<Ve
     let aliases = registry.aliases(&version.model).await?;
     let aliases: Vec<Alias> =
         aliases.into_iter().filter(|pointer| pointer.version == version.version).map(|pointer| pointer.alias).collect();
-    let state = match &decision {
+    // How many approvals a version needs follows from its project; one that stands is told as such.
+    let report = decision.as_ref().map(|decision| decision.report);
+    let approved = report.map(|report| lw_registry::standing(version, &report, &approvals, 1));
+    let state = match (&decision, approved) {
         _ if aliases.contains(&Alias::champion()) => "champion",
-        Some(decision) if !decision.outcome.has_passed() => "refused by gates",
-        Some(_) if approvals.iter().any(|approval| approval.verdict == lw_registry::Verdict::Refused) => "refused by approvers",
-        Some(_) if approvals.is_empty() => "passed gates",
-        Some(_) => "approved",
-        None => "registered",
+        (Some(decision), _) if !decision.outcome.has_passed() => "refused by gates",
+        (_, Some(ApprovalState::Refused { .. })) => "refused by approvers",
+        (_, Some(ApprovalState::Granted { .. })) => "approved",
+        (Some(_), _) => "passed gates",
+        (None, _) => "registered",
     };
     Ok(VersionView {
         version: version.version,
@@ -141,7 +145,7 @@ async fn version(State(app): State<App>, Path((model, number)): Path<(String, u6
 
 #[derive(Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum Decision {
+enum DecisionVerdict {
     Grant,
     Refuse,
 }
@@ -149,8 +153,10 @@ enum Decision {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct DecisionBody {
-    verdict: Decision,
+    verdict: DecisionVerdict,
     reason: String,
+    /// The digest of the report that was read. Left out: the one that is attached now.
+    report: Option<Digest>,
 }
 
 async fn decide(
@@ -159,10 +165,14 @@ async fn decide(
     Path((model, number)): Path<(String, u64)>,
     Json(body): Json<DecisionBody>,
 ) -> Answer<axum::Json<Value>> {
-    let grant = matches!(body.verdict, Decision::Grant);
-    let workspace = app.workspace()?;
-    let message = workspace.decide(&ctx, &Name::parse(&model)?, number, grant, &body.reason).await?;
-    let run = workspace.settle(&Name::parse(&model)?).await?;
+    let verdict = match body.verdict {
+        DecisionVerdict::Grant => Verdict::Granted,
+        DecisionVerdict::Refuse => Verdict::Refused,
+    };
+    let (workspace, model) = (app.workspace()?, Name::parse(&model)?);
+    let decision = Decision { verdict, reason: &body.reason, report: body.report };
+    let message = workspace.decide(&ctx, &model, number, decision).await?;
+    let run = workspace.settle(&model).await?;
     Ok(axum::Json(json!({ "message": message, "run": run })))
 }
 
@@ -190,5 +200,5 @@ async fn why(State(app): State<App>, Path(model): Path<String>, Query(query): Qu
 
 async fn run(State(app): State<App>, Extension(ctx): Extension<Ctx>, Path(model): Path<String>) -> Answer<axum::Json<Value>> {
     let started = app.workspace()?.start_model(&ctx, &Name::parse(&model)?, Start::by_hand()).await?;
-    Ok(axum::Json(pipelines::run_view(&app, &started.run).await?))
+    Ok(axum::Json(runs::view(&app, &started.run).await?))
 }
