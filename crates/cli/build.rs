@@ -4,11 +4,14 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 fn main() {
-    let pages = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/errors");
+    // Asked for when the script runs, not when it is compiled: a target folder that was copied belongs to another tree.
+    let manifest = std::env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets CARGO_MANIFEST_DIR");
+    let pages = Path::new(&manifest).join("../../docs/errors");
     println!("cargo:rerun-if-changed={}", pages.display());
     let mut entries: Vec<_> = std::fs::read_dir(&pages).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
     entries.retain(|path| path.extension().is_some_and(|extension| extension == "md"));
     entries.sort();
+    assert!(!entries.is_empty(), "{} holds the pages of the error codes", pages.display());
     let mut source = String::from("/// Every error code with its page.\nconst ERROR_PAGES: &[(&str, &str)] = &[\n");
     for path in entries {
         let code = path.file_stem().expect("a page has a name").to_string_lossy().into_owned();

@@ -14,7 +14,12 @@ pub const POLL: Duration = Duration::from_millis(150);
 
 /// Shows steps and log lines until the run ends or waits for a person. Fails as the run does.
 pub async fn to_end(client: &Client, started: &Value, json: bool, next: &str) -> Result<()> {
-    let run = follow(client, &render::cell(&started["id"])).await?;
+    from_line(client, started, 0, json, next).await
+}
+
+/// [`to_end`] for a run whose log has been seen up to a cursor.
+pub async fn from_line(client: &Client, started: &Value, after: i64, json: bool, next: &str) -> Result<()> {
+    let run = follow(client, &render::cell(&started["id"]), after).await?;
     if json {
         render::json(&run);
     } else {
@@ -31,9 +36,8 @@ pub async fn to_end(client: &Client, started: &Value, json: bool, next: &str) ->
     }
 }
 
-async fn follow(client: &Client, id: &str) -> Result<Value> {
+async fn follow(client: &Client, id: &str, mut after: i64) -> Result<Value> {
     let mut steps = Steps::new();
-    let mut after = 0;
     loop {
         let run = client.get(&format!("/api/v1/pipeline-runs/{id}")).await?;
         while let Some(lines) = lines(client, id, None, &mut after).await? {

@@ -42,13 +42,15 @@ fn left_alone(connection: &Connection, run: &Value, json: bool) {
 }
 
 pub async fn resume(connection: &Connection, run: &str, detach: bool, json: bool) -> Result<()> {
+    let mut seen = 0;
+    while follow::lines(&connection.client, run, None, &mut seen).await?.is_some() {}
     let resumed = connection.client.post(&format!("/api/v1/pipeline-runs/{run}/resume"), &json!({})).await?;
     if detach {
         left_alone(connection, &resumed, json);
         return Ok(());
     }
     let next = format!("loopwright runs show {}", short(&resumed["id"]));
-    follow::to_end(&connection.client, &resumed, json, &next).await
+    follow::from_line(&connection.client, &resumed, seen, json, &next).await
 }
 
 pub async fn cancel(connection: &Connection, run: &str, json: bool) -> Result<()> {
@@ -100,7 +102,8 @@ pub async fn pipelines(connection: &Connection, pipeline: Option<&str>, json: bo
         ));
     }
     for (name, default) in answer["params"].as_object().into_iter().flatten() {
-        render::out(&format!("param     {name}, otherwise {}", render::cell(default)));
+        let otherwise = default.as_str().map_or("must be given".to_owned(), |text| format!("otherwise {text}"));
+        render::out(&format!("param     {name}, {otherwise}"));
     }
     let columns = [
         ("step", "/key"),
