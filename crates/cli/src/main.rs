@@ -2,6 +2,7 @@
 
 mod address;
 mod args;
+mod background;
 mod client;
 mod commands;
 mod connect;

@@ -148,7 +148,7 @@ impl Route {
         };
         // A request has at most 10,000 rows.
         let n_rows = scored.scores.len() as u32;
-        LogRecord { layout: Arc::clone(layout), layout_number, payload: scored_rows.encode(), n_rows }
+        LogRecord::new(layout, layout_number, &scored_rows.encode(), n_rows)
     }
 
     pub(crate) fn served(&self) -> &Served {
@@ -248,7 +248,7 @@ impl Endpoint {
             answer.records.push(route.record(&part, &scored, at, started, &ctx.request_id));
             answer.add(route, scored.scores, indices.as_deref());
         }
-        reservation.append(answer.records);
+        reservation.append(&answer.records)?;
         if !routes.shadows.is_empty() {
             self.shadows.submit(Arc::clone(routes), rows.clone(), at, &ctx.request_id);
         }

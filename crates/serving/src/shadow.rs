@@ -71,8 +71,7 @@ fn score(routes: &Routes, rows: &Rows, at: Timestamp, request_id: &str, log: &Pr
         let started = Instant::now();
         let logged = log.reserve(rows.len()).and_then(|reservation| {
             let scored = route.score(rows, at)?;
-            reservation.append(vec![route.record(rows, &scored, at, started, request_id)]);
-            Ok(())
+            reservation.append(&[route.record(rows, &scored, at, started, request_id)])
         });
         if let Err(error) = logged {
             tracing::warn!(version = %route.served(), ?error, "Shadow {} did not score a request", route.served());

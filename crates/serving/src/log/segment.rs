@@ -1,11 +1,13 @@
 //! Segment files: a magic line, then frames of length, checksum and payload.
 //!
-//! Only the newest segment is written to. A crash can tear its tail: everything behind the last sync. Opening it again cuts
-//! the file at the first frame that does not check out. Older segments are complete, so damage there is an error.
+//! Only the newest segment is written to; the one before it may still be on its way to the disk. A power failure can tear the
+//! tails of these two: everything behind the last sync. Opening the log again cuts them at the first frame that does not check
+//! out. Older segments are complete, so damage there is an error.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use lw_core::{Error, Result};
 
@@ -13,14 +15,16 @@ use super::layout::corrupt;
 use crate::failures::LOG_UNAVAILABLE;
 
 const MAGIC: &[u8; 8] = b"LWPLOG1\n";
-const FRAME_HEAD_BYTES: usize = 8;
+pub const FRAME_HEAD_BYTES: usize = 8;
 
 /// The segment that is being written.
 pub struct Segment {
-    file: File,
+    file: Arc<File>,
     pub number: u64,
-    /// Up to here the file is whole and on disk.
-    pub n_bytes: u64,
+    /// Up to here the file is whole.
+    pub n_written: u64,
+    /// Up to here it is on disk.
+    pub n_synced: u64,
 }
 
 pub fn path(dir: &Path, number: u64) -> PathBuf {
@@ -42,24 +46,37 @@ impl Segment {
         file.write_all(MAGIC)?;
         file.sync_all()?;
         File::open(dir)?.sync_all()?;
-        Ok(Self { file, number, n_bytes: MAGIC.len() as u64 })
+        let n_bytes = MAGIC.len() as u64;
+        Ok(Self { file: Arc::new(file), number, n_written: n_bytes, n_synced: n_bytes })
     }
 
-    /// Appends whole frames and waits until they are on disk. After an error the file is as before, or cannot be reached at all.
-    pub fn append(&mut self, frames: &[u8]) -> io::Result<()> {
-        let written = self.file.write_all(frames).and_then(|()| self.file.sync_data());
-        if let Err(error) = written {
-            self.file.set_len(self.n_bytes)?;
-            self.file.seek(SeekFrom::Start(self.n_bytes))?;
-            return Err(error);
-        }
-        self.n_bytes += frames.len() as u64;
+    /// Appends whole frames. After an error the file ends anyhow; [`Segment::write_again`] puts that right.
+    pub fn write(&mut self, frames: &[u8]) -> io::Result<()> {
+        (&*self.file).write_all(frames)?;
+        self.n_written += frames.len() as u64;
         Ok(())
+    }
+
+    /// Replaces everything behind the last sync and waits until it is on disk.
+    pub fn write_again(&mut self, frames: &[u8]) -> io::Result<()> {
+        self.file.set_len(self.n_synced)?;
+        let mut file = &*self.file;
+        file.seek(SeekFrom::Start(self.n_synced))?;
+        file.write_all(frames)?;
+        file.sync_data()?;
+        self.n_synced += frames.len() as u64;
+        self.n_written = self.n_synced;
+        Ok(())
+    }
+
+    /// The file, to sync it while others write to it.
+    pub fn file(&self) -> Arc<File> {
+        Arc::clone(&self.file)
     }
 
     /// Whether nothing has been logged into it.
     pub fn is_empty(&self) -> bool {
-        self.n_bytes == MAGIC.len() as u64
+        self.n_written == MAGIC.len() as u64
     }
 }
 
@@ -162,6 +179,14 @@ impl<'a> Iterator for Frames<'a> {
 }
 
 #[cfg(test)]
+impl Segment {
+    /// From here on the file takes nothing.
+    pub fn refuse_writes(&mut self, dir: &Path) {
+        self.file = Arc::new(File::open(path(dir, self.number)).unwrap());
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
@@ -171,7 +196,7 @@ mod tests {
         for payload in payloads {
             let mut frames = Vec::new();
             frame(payload, &mut frames);
-            segment.append(&frames).unwrap();
+            segment.write(&frames).unwrap();
         }
         (dir, segment)
     }
@@ -181,8 +206,20 @@ mod tests {
         let (dir, segment) = written(&[b"one", b"two"]);
         assert_eq!(list(dir.path()).unwrap(), [7]);
         let bytes = read_complete(dir.path(), 7).unwrap();
-        assert_eq!(bytes.len() as u64, segment.n_bytes);
+        assert_eq!(bytes.len() as u64, segment.n_written);
         assert_eq!(Frames::behind_magic(&bytes).collect::<Vec<_>>(), [b"one", b"two"]);
+    }
+
+    #[test]
+    fn what_was_not_synced_is_written_again() {
+        let (dir, mut segment) = written(&[b"one"]);
+        let mut frames = Vec::new();
+        frame(b"again", &mut frames);
+        segment.write_again(&frames).unwrap();
+        segment.write(&frames).unwrap();
+        assert_eq!((segment.n_synced, segment.n_written), (8 + 13, 8 + 26));
+        let bytes = read_complete(dir.path(), 7).unwrap();
+        assert_eq!(Frames::behind_magic(&bytes).collect::<Vec<_>>(), [b"again", b"again"]);
     }
 
     #[test]

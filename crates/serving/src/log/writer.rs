@@ -1,160 +1,304 @@
-//! The thread that makes records durable: it gathers what waits, writes it at once, syncs once.
+//! Writing the log: requests append to the tail of the segment, one thread syncs it behind them.
+//!
+//! An append is one `write` under a lock: from then on the operating system has the rows, and they outlive the process. The sync,
+//! which takes a thousand times as long, is shared by all rows of a few milliseconds and never holds the lock.
 
 use std::collections::HashSet;
 use std::io;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
+use parking_lot::{Condvar, Mutex};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
-use super::layout::Layout;
+use super::record::LogRecord;
 use super::segment::{self, Segment};
 use crate::metrics::LogMetrics;
 
-/// How long a failed write waits before it is tried again.
+/// How long a disk that refuses writes is left alone before it is tried again.
 const RETRY_PAUSE: Duration = Duration::from_millis(200);
 
-/// A record with the layout that it refers to.
-pub struct LogRecord {
-    pub layout: Arc<Layout>,
-    pub layout_number: u64,
-    pub payload: Vec<u8>,
-    pub n_rows: u32,
-}
-
-pub enum Message {
-    /// Rows to log. The permit frees their places in the queue once they are durable.
-    Rows { records: Vec<LogRecord>, permit: OwnedSemaphorePermit },
-    /// Answers when everything before it is durable.
-    Flush(oneshot::Sender<()>),
-    /// Closes the segment if it has rows, and answers with the number of the one now being written: all before it are complete.
-    Seal(oneshot::Sender<io::Result<u64>>),
-}
-
+/// The log as requests and the syncing thread share it.
 pub struct Writer {
     pub dir: PathBuf,
-    pub segment: Segment,
     pub max_segment_bytes: u64,
     pub linger: Duration,
     pub metrics: LogMetrics,
-    /// Set while the disk refuses writes.
-    pub is_failing: Arc<AtomicBool>,
-    /// Set when the log is closed: a write that fails then is given up.
-    pub is_closing: Arc<AtomicBool>,
-    /// The layouts that the segment has introduced.
-    pub layouts: HashSet<u64>,
+    tail: Mutex<Tail>,
+    /// Wakes the syncing thread.
+    work: Condvar,
+    /// Set while the disk refuses writes; nothing is appended then.
+    is_failing: AtomicBool,
 }
 
-/// What one round writes.
-#[derive(Default)]
-struct Group {
-    frames: Vec<u8>,
-    n_rows: u64,
-    permits: Vec<OwnedSemaphorePermit>,
+/// The segment that is being written, and what it still owes the disk.
+struct Tail {
+    segment: Segment,
+    /// The layouts that the segment has introduced.
+    layouts: HashSet<u64>,
+    unsynced: Unsynced,
     flushes: Vec<oneshot::Sender<()>>,
     seals: Vec<oneshot::Sender<io::Result<u64>>>,
+    is_closing: bool,
 }
 
-impl Group {
+impl Tail {
+    /// Whether somebody waits for the sync.
     fn is_urgent(&self) -> bool {
-        !self.flushes.is_empty() || !self.seals.is_empty()
+        self.is_closing || !self.flushes.is_empty() || !self.seals.is_empty()
+    }
+
+    fn has_work(&self) -> bool {
+        self.is_urgent() || !self.unsynced.frames.is_empty()
+    }
+}
+
+/// Frames that are written and not yet synced. They are kept to write them again should the sync fail.
+#[derive(Default)]
+struct Unsynced {
+    frames: Vec<u8>,
+    n_rows: u64,
+    /// Places in the queue, free once the rows are durable.
+    permits: Vec<OwnedSemaphorePermit>,
+}
+
+impl Unsynced {
+    fn extend(&mut self, newer: Self) {
+        self.frames.extend_from_slice(&newer.frames);
+        self.n_rows += newer.n_rows;
+        self.permits.extend(newer.permits);
     }
 }
 
 impl Writer {
-    /// Runs until every sender is gone and everything sent is written.
-    pub fn run(mut self, queue: &Receiver<Message>) {
-        while let Ok(first) = queue.recv() {
-            let mut group = Group::default();
-            self.add(first, &mut group);
-            self.gather(queue, &mut group);
-            self.write(group);
+    pub fn new(options: &super::LogOptions, segment: Segment, metrics: LogMetrics) -> Self {
+        let tail = Tail {
+            segment,
+            layouts: HashSet::new(),
+            unsynced: Unsynced::default(),
+            flushes: Vec::new(),
+            seals: Vec::new(),
+            is_closing: false,
+        };
+        Self {
+            dir: options.dir.clone(),
+            max_segment_bytes: options.max_segment_bytes,
+            linger: options.linger,
+            metrics,
+            tail: Mutex::new(tail),
+            work: Condvar::new(),
+            is_failing: AtomicBool::new(false),
         }
     }
 
-    /// Takes what else waits. Nobody waits for an ordinary record, so a short pause lets more of them share one sync.
-    fn gather(&mut self, queue: &Receiver<Message>, group: &mut Group) {
-        const MAX_GROUP_BYTES: usize = 8 << 20;
-        let deadline = Instant::now() + self.linger;
-        while group.frames.len() < MAX_GROUP_BYTES {
-            let wait = if group.is_urgent() { Duration::ZERO } else { deadline.saturating_duration_since(Instant::now()) };
-            match queue.recv_timeout(wait) {
-                Ok(message) => self.add(message, group),
-                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return,
+    pub fn is_failing(&self) -> bool {
+        self.is_failing.load(Ordering::Relaxed)
+    }
+
+    /// Hands rows to the operating system. They outlive the process when this returns, and the machine once they are synced.
+    ///
+    /// # Errors
+    /// If the disk takes nothing; the rows are not in the log then.
+    pub fn append(&self, records: &[LogRecord], permit: OwnedSemaphorePermit) -> io::Result<()> {
+        let mut tail = self.tail.lock();
+        let tail = &mut *tail;
+        if self.is_failing() {
+            return Err(io::Error::other("the disk has refused the rows before these"));
+        }
+        let (start, had_work) = (tail.unsynced.frames.len(), tail.has_work());
+        let mut introduced = Vec::new();
+        for record in records {
+            if tail.layouts.insert(record.layout_number) {
+                introduced.push(record.layout_number);
+                segment::frame(&record.layout.record(), &mut tail.unsynced.frames);
             }
+            tail.unsynced.frames.extend_from_slice(&record.frame);
         }
+        if let Err(error) = tail.segment.write(tail.unsynced.frames.get(start..).unwrap_or_default()) {
+            tail.unsynced.frames.truncate(start);
+            tail.layouts.retain(|number| !introduced.contains(number));
+            self.fail(&error);
+            self.work.notify_one();
+            return Err(error);
+        }
+        tail.unsynced.n_rows += records.iter().map(|record| u64::from(record.n_rows)).sum::<u64>();
+        tail.unsynced.permits.push(permit);
+        if !had_work {
+            self.work.notify_one();
+        }
+        Ok(())
     }
 
-    fn add(&mut self, message: Message, group: &mut Group) {
-        match message {
-            Message::Rows { records, permit } => {
-                for record in records {
-                    if self.layouts.insert(record.layout_number) {
-                        segment::frame(&record.layout.record(), &mut group.frames);
-                    }
-                    segment::frame(&record.payload, &mut group.frames);
-                    group.n_rows += u64::from(record.n_rows);
-                }
-                group.permits.push(permit);
+    /// Answers when everything before it is durable.
+    pub fn flush(&self, answer: oneshot::Sender<()>) {
+        self.tail.lock().flushes.push(answer);
+        self.work.notify_one();
+    }
+
+    /// Closes the segment if it has rows, and answers with the number of the one now being written: all before it are complete.
+    pub fn seal(&self, answer: oneshot::Sender<io::Result<u64>>) {
+        self.tail.lock().seals.push(answer);
+        self.work.notify_one();
+    }
+
+    /// Ends the syncing thread once everything is durable, or cannot be.
+    pub fn close(&self) {
+        self.tail.lock().is_closing = true;
+        self.work.notify_one();
+    }
+
+    /// Syncs until the log is closed. Runs on a thread of its own.
+    pub fn run(&self) {
+        while let Some(round) = self.next_round() {
+            if !self.make_durable(round.unsynced) {
+                continue;
             }
-            Message::Flush(answer) => group.flushes.push(answer),
-            Message::Seal(answer) => group.seals.push(answer),
-        }
-    }
-
-    fn write(&mut self, group: Group) {
-        let is_durable = group.frames.is_empty() || self.append(&group.frames);
-        if is_durable {
-            self.metrics.logged.inc_by(group.n_rows);
-        } else {
-            self.metrics.dropped.inc_by(group.n_rows);
-        }
-        drop(group.permits);
-        if is_durable {
-            for answer in group.flushes {
+            for answer in round.flushes {
                 // Whoever asked may have stopped waiting.
                 let _ = answer.send(());
             }
-        }
-        if !group.seals.is_empty() || self.segment.n_bytes > self.max_segment_bytes {
-            let mut sealed = self.seal();
-            for answer in group.seals {
-                let again =
-                    sealed.as_ref().map(|number| *number).map_err(|error| io::Error::new(error.kind(), error.to_string()));
-                drop(answer.send(std::mem::replace(&mut sealed, again)));
+            if !round.seals.is_empty() || round.is_full {
+                let mut sealed = self.begin_segment();
+                for answer in round.seals {
+                    let again =
+                        sealed.as_ref().map(|number| *number).map_err(|error| io::Error::new(error.kind(), error.to_string()));
+                    drop(answer.send(std::mem::replace(&mut sealed, again)));
+                }
             }
         }
     }
 
-    /// Writes until the disk takes it. Only closing ends the attempts.
-    fn append(&mut self, frames: &[u8]) -> bool {
+    /// Waits for work, and then a little so that more rows share the sync. None when the log is closed and owes nothing.
+    fn next_round(&self) -> Option<Round> {
+        let mut tail = self.tail.lock();
+        while !tail.has_work() {
+            if self.is_failing() {
+                drop(tail);
+                self.recover();
+                tail = self.tail.lock();
+                continue;
+            }
+            self.work.wait(&mut tail);
+        }
+        let deadline = Instant::now() + self.linger;
+        while !tail.is_urgent() && !self.work.wait_until(&mut tail, deadline).timed_out() {}
+        if tail.is_closing && tail.unsynced.frames.is_empty() && tail.flushes.is_empty() && tail.seals.is_empty() {
+            return None;
+        }
+        Some(Round {
+            unsynced: std::mem::take(&mut tail.unsynced),
+            flushes: std::mem::take(&mut tail.flushes),
+            seals: std::mem::take(&mut tail.seals),
+            is_full: tail.segment.n_written > self.max_segment_bytes,
+        })
+    }
+
+    /// Syncs what was written to the segment. While the disk refuses, it tries again; only closing ends the attempts.
+    fn make_durable(&self, unsynced: Unsynced) -> bool {
+        if unsynced.frames.is_empty() && !self.is_failing() {
+            return true;
+        }
+        let file = self.tail.lock().segment.file();
+        let synced = if self.is_failing() { Err(io::ErrorKind::StorageFull.into()) } else { file.sync_data() };
+        match synced {
+            Ok(()) => {
+                self.tail.lock().segment.n_synced += unsynced.frames.len() as u64;
+                self.metrics.logged.inc_by(unsynced.n_rows);
+                true
+            }
+            Err(error) => {
+                self.fail(&error);
+                let mut tail = self.tail.lock();
+                let newer = std::mem::replace(&mut tail.unsynced, unsynced);
+                tail.unsynced.extend(newer);
+                drop(tail);
+                self.recover()
+            }
+        }
+    }
+
+    /// Writes again what is not known to be on disk, until the disk takes it. False if the log was closed before.
+    fn recover(&self) -> bool {
         loop {
-            match self.segment.append(frames) {
+            if !self.tail.lock().is_closing {
+                std::thread::sleep(RETRY_PAUSE);
+            }
+            let mut tail = self.tail.lock();
+            let owed = std::mem::take(&mut tail.unsynced);
+            match tail.segment.write_again(&owed.frames) {
                 Ok(()) => {
-                    self.is_failing.store(false, Ordering::Relaxed);
-                    return true;
+                    self.metrics.logged.inc_by(owed.n_rows);
                 }
-                Err(error) => {
-                    if !self.is_failing.swap(true, Ordering::Relaxed) {
-                        tracing::error!(%error, dir = %self.dir.display(), "The prediction log cannot be written: {error}");
-                    }
-                    if self.is_closing.load(Ordering::Relaxed) {
-                        return false;
-                    }
-                    std::thread::sleep(RETRY_PAUSE);
+                Err(error) if tail.is_closing => {
+                    self.metrics.dropped.inc_by(owed.n_rows);
+                    let dir = self.dir.display();
+                    tracing::error!(%error, %dir, "The prediction log was closed while it could not be written: {error}");
+                    self.is_failing.store(false, Ordering::Relaxed);
+                    return false;
+                }
+                Err(_) => {
+                    tail.unsynced = owed;
+                    continue;
                 }
             }
+            self.is_failing.store(false, Ordering::Relaxed);
+            return true;
         }
     }
 
-    fn seal(&mut self) -> io::Result<u64> {
-        if !self.segment.is_empty() {
-            self.segment = Segment::create(&self.dir, self.segment.number + 1)?;
-            self.layouts.clear();
+    /// Starts the next segment, and makes the one before complete. Requests go on in the new one meanwhile.
+    fn begin_segment(&self) -> io::Result<u64> {
+        let number = {
+            let tail = self.tail.lock();
+            if tail.segment.is_empty() {
+                return Ok(tail.segment.number);
+            }
+            tail.segment.number + 1
+        };
+        let next = Segment::create(&self.dir, number)?;
+        let mut tail = self.tail.lock();
+        let before = std::mem::replace(&mut tail.segment, next);
+        let unsynced = std::mem::take(&mut tail.unsynced);
+        tail.layouts.clear();
+        drop(tail);
+        self.complete(before, unsynced)?;
+        Ok(number)
+    }
+
+    /// Syncs a segment that nobody writes to any more.
+    fn complete(&self, mut segment: Segment, unsynced: Unsynced) -> io::Result<()> {
+        if unsynced.frames.is_empty() {
+            return Ok(());
         }
-        Ok(self.segment.number)
+        let mut synced = segment.file().sync_data();
+        while let Err(error) = synced {
+            if self.tail.lock().is_closing {
+                self.metrics.dropped.inc_by(unsynced.n_rows);
+                return Err(error);
+            }
+            tracing::error!(%error, dir = %self.dir.display(), "The prediction log cannot be synced: {error}");
+            std::thread::sleep(RETRY_PAUSE);
+            synced = segment.write_again(&unsynced.frames);
+        }
+        self.metrics.logged.inc_by(unsynced.n_rows);
+        Ok(())
+    }
+
+    fn fail(&self, error: &io::Error) {
+        if !self.is_failing.swap(true, Ordering::Relaxed) {
+            tracing::error!(%error, dir = %self.dir.display(), "The prediction log cannot be written: {error}");
+        }
     }
 }
+
+/// What one sync makes durable.
+struct Round {
+    unsynced: Unsynced,
+    flushes: Vec<oneshot::Sender<()>>,
+    seals: Vec<oneshot::Sender<io::Result<u64>>>,
+    is_full: bool,
+}
+
+#[cfg(test)]
+mod tests;

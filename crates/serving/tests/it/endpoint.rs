@@ -156,7 +156,7 @@ async fn rollbacks_walk_back_and_one_of_two_changes_wins() {
     assert!(stale.is(STALE_GENERATION) && stale.kind() == Kind::Conflict, "{stale:?}");
 
     let endpoint = name(ENDPOINT);
-    let roll_back = async |generation| serving.roll_back(&ctx, &endpoint, generation, "worse".to_owned()).await;
+    let roll_back = async |generation| serving.roll_back(&ctx, &endpoint, Some(generation), "worse".to_owned()).await;
     let standing = || serving.endpoint(ENDPOINT).unwrap().routes().champion().served().version;
     let back = roll_back(3).await.unwrap();
     assert_eq!((back.generation, back.restores, standing()), (4, Some(2), 2));
@@ -176,6 +176,29 @@ async fn rollbacks_walk_back_and_one_of_two_changes_wins() {
     assert_eq!(entries[0].inputs[0].subject.to_string(), "model_version/late_arrival@2");
     assert_eq!(entries[0].inputs[0].digest, Some(versions[1].bundle));
     assert_eq!(entries[0].payload["champion"], "late_arrival@2");
+}
+
+#[tokio::test]
+async fn a_rollback_that_breaks_off_moves_nothing() {
+    let world = World::make().await;
+    let serving = world.serving().await;
+    let ctx = world.ctx("deploy");
+    for version in 1..=2 {
+        let routing = Routing::only(world.version(version, 0.1 * version as f32).await);
+        serving.activate(&ctx, world.activation(version - 1, routing)).await.unwrap();
+    }
+    let endpoint = name(ENDPOINT);
+    let broken = |_: &mut lw_store::Tx<'_>, _: &lw_serving::Deployment| Err(lw_core::Error::bug("the power is gone"));
+    let error = serving.roll_back_with(&ctx, &endpoint, None, "worse".to_owned(), broken).await.unwrap_err();
+    assert!(error.message().contains("the power is gone"), "{error:?}");
+    let store = &world.parts.store;
+    assert_eq!(lw_serving::current(store, &endpoint).await.unwrap().generation, 2);
+    assert_eq!(serving.endpoint(ENDPOINT).unwrap().routes().champion().served().version, 2);
+    assert!(store.entries(lw_store::EntryFilter::all().action("deployment.rollback")).await.unwrap().is_empty());
+    assert!(store.verify().await.unwrap().is_sound());
+
+    let back = serving.roll_back(&ctx, &endpoint, None, "worse".to_owned()).await.unwrap();
+    assert_eq!((back.generation, back.restores), (3, Some(1)), "without a generation the standing one is meant");
 }
 
 #[tokio::test]
