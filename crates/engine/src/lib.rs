@@ -46,5 +46,5 @@ pub use expression::{Expression, ExpressionSet};
 pub use point_in_time::{KeyPair, OutputColumn, PitView, PointInTime, is_within_ttl};
 pub use query::Query;
 pub use row::{batch_from_rows, content_digest, scalar_at};
-pub use sql::{plan_schema, references, table_names};
+pub use sql::{LookAhead, look_ahead, plan_schema, references, table_names};
 pub use table::{AppTxn, Area, Commit, TableId, WriteMode, WriteOptions, Written};

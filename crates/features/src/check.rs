@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use arrow::datatypes::{Field as ArrowField, Schema as ArrowSchema, SchemaRef};
 use lw_core::{DataType, Error, Field, Name, Result, Schema};
-use lw_engine::{from_arrow_schema, plan_schema, table_names, to_arrow};
+use lw_engine::{from_arrow_schema, look_ahead, plan_schema, table_names, to_arrow};
 use serde::{Deserialize, Serialize};
 
 use crate::ViewDefinition;
-use crate::failures::{BAD_FEATURE_VIEW, FEATURE_COLUMN_MISSING, FEATURE_CYCLE, FEATURE_TYPE_MISMATCH};
+use crate::failures::{BAD_FEATURE_VIEW, FEATURE_COLUMN_MISSING, FEATURE_CYCLE, FEATURE_LOOKS_AHEAD, FEATURE_TYPE_MISMATCH};
 
 /// What a checked view yields and reads.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,7 +35,8 @@ impl Relation {
     }
 }
 
-/// Checks one view: its shape, its SQL, and that every column it declares is there with the declared type.
+/// Checks one view: its shape, its SQL, that every column it declares is there with the declared type, and that no row provably knows
+/// what happened after it.
 ///
 /// `relations` are the tables by name and the schemas of the views checked before it (see [`dependency_order`]).
 pub fn check_view(view: &ViewDefinition, relations: &[(String, SchemaRef)]) -> Result<Relation> {
@@ -52,6 +53,10 @@ pub fn check_view(view: &ViewDefinition, relations: &[(String, SchemaRef)]) -> R
     };
     let features = view.features.iter().map(feature).collect::<Result<_>>()?;
     let reads = table_names(&view.sql).map_err(|error| within(view, error))?;
+    if let Some(leak) = look_ahead(&view.sql, relations, view.known_column()).map_err(|error| within(view, error))?.first() {
+        let message = format!("feature view `{}` looks ahead: {leak}", view.feature_view);
+        return Err(FEATURE_LOOKS_AHEAD.error(message).hint(leak.hint()));
+    }
     Ok(Relation { entity, features, reads })
 }
 
@@ -221,6 +226,84 @@ mod tests {
             view.sql = "SELECT arr_delay AS carrier, landed_at, arr_delay AS delay FROM flights".to_owned();
         };
         check(float_entity, "[bad-feature-view] feature view `carrier_delays` has the entity column `carrier` of type float64");
+    }
+
+    /// The view's SQL, and what is said of it; nothing if it does not provably look ahead.
+    #[track_caller]
+    fn check_time(sql: &str, want: Option<&str>) {
+        let mut view = carrier_delays();
+        view.sql = sql.to_owned();
+        let found = check_view(&view, &flights());
+        let message = found.as_ref().err().map(|error| error.message().trim_start_matches("feature view `carrier_delays` "));
+        assert_eq!(message.map(|text| text.trim_start_matches("looks ahead: ")), want);
+        assert!(found.is_ok() || found.unwrap_err().is(FEATURE_LOOKS_AHEAD));
+    }
+
+    #[test]
+    fn windows_end_at_their_own_row() {
+        let over = |window: &str| format!("SELECT carrier, landed_at, avg(arr_delay) OVER ({window}) AS delay FROM flights");
+        check_time(&over("PARTITION BY carrier ORDER BY landed_at"), None);
+        check_time(
+            &over("PARTITION BY carrier ORDER BY landed_at RANGE BETWEEN INTERVAL '1 day' PRECEDING AND CURRENT ROW"),
+            None,
+        );
+        check_time(&over("PARTITION BY carrier, landed_at"), None);
+        let said = |window: &str, want: &str| {
+            let found = check_view(&reading("carrier_delays", &over(window)), &flights()).unwrap_err();
+            assert!(found.is(FEATURE_LOOKS_AHEAD) && found.message().contains(want), "{found}");
+            assert!(found.hint_text().unwrap().contains("CURRENT ROW"));
+        };
+        said("PARTITION BY carrier", "sees all rows of its partition, also later ones");
+        said("PARTITION BY carrier ORDER BY landed_at ROWS BETWEEN 3 PRECEDING AND 3 FOLLOWING", "rows that follow its own");
+        said(
+            "PARTITION BY carrier ORDER BY landed_at ROWS BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING",
+            "rows that follow its own",
+        );
+        said("PARTITION BY carrier ORDER BY landed_at DESC", "goes backwards in time");
+        check_time(
+            "SELECT carrier, landed_at, lead(arr_delay) OVER (PARTITION BY carrier ORDER BY landed_at) AS delay FROM flights",
+            Some("`lead(flights.arr_delay)` takes a value of a later row"),
+        );
+    }
+
+    #[test]
+    fn aggregates_are_known_when_their_last_row_is() {
+        let by = |time: &str, group: &str| {
+            format!(
+                "SELECT carrier, {time} AS landed_at, avg(arr_delay) AS delay FROM flights WHERE landed_at IS NOT NULL GROUP BY {group}"
+            )
+        };
+        check_time(&by("date_trunc('hour', landed_at) + INTERVAL '1 hour'", "carrier, date_trunc('hour', landed_at)"), None);
+        check_time(&by("date_bin(INTERVAL '15 minutes', landed_at) + INTERVAL '15 minutes'", "1, 2"), None);
+        check_time(&by("max(landed_at)", "carrier"), None);
+        check_time(&by("landed_at", "carrier, landed_at"), None);
+        let begin = "the rows of a period are added up, and their time is its begin";
+        for time in [
+            "date_trunc('hour', landed_at)",
+            "date_trunc('day', landed_at) + INTERVAL '1 hour'",
+            "date_bin(INTERVAL '1 day', landed_at)",
+        ] {
+            let found = check_view(&reading("carrier_delays", &by(time, "carrier, 2")), &flights()).unwrap_err();
+            assert!(found.is(FEATURE_LOOKS_AHEAD) && found.message().contains(begin), "{found}");
+        }
+        check_time(
+            &by("min(landed_at)", "carrier"),
+            Some("rows are added up, and their time is `min(flights.landed_at)`, when the others had not happened"),
+        );
+        check_time(
+            &by("TIMESTAMP '2013-01-01T00:00:00Z'", "carrier"),
+            Some("`avg(flights.arr_delay)` adds up rows of all times, also later ones"),
+        );
+    }
+
+    #[test]
+    fn a_mean_over_all_times_beside_a_row_is_found() {
+        let sql = "SELECT f.carrier, f.landed_at, a.delay FROM flights f \
+                   JOIN (SELECT carrier, avg(arr_delay) AS delay FROM flights GROUP BY carrier) a ON a.carrier = f.carrier";
+        check_time(sql, Some("`avg(flights.arr_delay)` adds up rows of all times, also later ones"));
+        let bounded = "SELECT f.carrier, f.landed_at, a.delay FROM flights f JOIN (SELECT carrier, avg(arr_delay) AS delay FROM flights \
+                       WHERE landed_at < TIMESTAMP '2013-01-01T00:00:00Z' GROUP BY carrier) a ON a.carrier = f.carrier";
+        check_time(bounded, None);
     }
 
     fn reading(name: &str, sql: &str) -> ViewDefinition {

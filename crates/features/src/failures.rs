@@ -8,6 +8,8 @@ pub const BAD_FEATURE_VIEW: Failure = Failure::new("bad-feature-view", Kind::Inv
 pub const FEATURE_COLUMN_MISSING: Failure = Failure::new("feature-column-missing", Kind::Invalid);
 /// A view declares a type that is not the type its SQL produces.
 pub const FEATURE_TYPE_MISMATCH: Failure = Failure::new("feature-type-mismatch", Kind::Invalid);
+/// The SQL of a view gives rows values of a later time than they claim for themselves.
+pub const FEATURE_LOOKS_AHEAD: Failure = Failure::new("feature-looks-ahead", Kind::Invalid);
 /// Views use each other in a circle.
 pub const FEATURE_CYCLE: Failure = Failure::new("feature-cycle", Kind::Invalid);
 /// No feature view, or no such version of it, is registered.

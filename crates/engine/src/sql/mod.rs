@@ -3,6 +3,7 @@
 mod catalog;
 mod diagnose;
 mod interval;
+mod leak;
 mod parse;
 mod plan;
 mod session;
@@ -10,6 +11,7 @@ mod timestamp;
 
 pub(crate) use catalog::table_key;
 pub(crate) use diagnose::diagnose;
+pub use leak::{LookAhead, look_ahead};
 pub(crate) use parse::parse_expression;
 pub use parse::table_names;
 pub(crate) use plan::{logical_plan, offline_planner, output_schema};

@@ -59,7 +59,7 @@ pub fn references(sql: &str, tables: &[(String, SchemaRef)]) -> Result<Vec<(Stri
     Ok(found.into_iter().map(|(table, columns)| (table, columns.into_iter().collect())).collect())
 }
 
-fn offline_plan(sql: &str, tables: &[(String, SchemaRef)]) -> Result<LogicalPlan> {
+pub(super) fn offline_plan(sql: &str, tables: &[(String, SchemaRef)]) -> Result<LogicalPlan> {
     let source = |schema: &SchemaRef| Arc::new(LogicalTableSource::new(schema.clone())) as Arc<dyn TableSource>;
     let sources = tables.iter().map(|(name, schema)| (table_key(&name.as_str().into()), source(schema))).collect();
     logical_plan(&OFFLINE, sql, sources)
