@@ -20,6 +20,8 @@ pub struct EvaluationData<'a> {
     pub segments: Vec<SegmentColumn>,
     pub champion: Option<Rival<'a>>,
     pub baseline: Option<Rival<'a>>,
+    /// Whether the predictions are the baseline's own.
+    pub is_baseline: bool,
 }
 
 /// Another model's predictions for the same rows.
@@ -32,7 +34,7 @@ pub struct Rival<'a> {
 
 impl<'a> EvaluationData<'a> {
     pub fn new(task: Task, labels: &'a [f64], predictions: &'a [f64]) -> Self {
-        Self { task, labels, predictions, segments: Vec::new(), champion: None, baseline: None }
+        Self { task, labels, predictions, segments: Vec::new(), champion: None, baseline: None, is_baseline: false }
     }
 
     #[must_use]
@@ -52,6 +54,13 @@ impl<'a> EvaluationData<'a> {
     #[must_use]
     pub fn baseline(mut self, name: impl Into<String>, predictions: &'a [f64]) -> Self {
         self.baseline = Some(Rival { name: name.into(), predictions });
+        self
+    }
+
+    /// Says that these predictions are the baseline's own: no other candidate was better.
+    #[must_use]
+    pub fn of_baseline(mut self) -> Self {
+        self.is_baseline = true;
         self
     }
 

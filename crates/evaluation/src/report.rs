@@ -31,6 +31,9 @@ pub struct Report {
     pub champion: Option<Comparison>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub baseline: Option<Comparison>,
+    /// Whether the model is the baseline itself, because no other candidate was better.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_baseline: bool,
     /// Predicted probabilities against observed rates; classification only.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub calibration: Vec<CalibrationBin>,
@@ -120,6 +123,7 @@ pub fn evaluate(definition: &EvaluateDefinition, data: &EvaluationData<'_>, seed
         segments: segment::measure_all(definition, data, &options)?,
         champion: data.champion.as_ref().map(compare).transpose()?,
         baseline: data.baseline.as_ref().map(compare).transpose()?,
+        is_baseline: data.is_baseline,
         calibration: if is_binary { calibration_curve(labels, predictions) } else { Vec::new() },
     })
 }

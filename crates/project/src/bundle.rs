@@ -8,11 +8,16 @@ use serde::{Deserialize, Serialize};
 
 use crate::failures::{FILE_UNREADABLE, NO_PROJECT};
 
-/// The folders of a project whose files are definitions or code.
-const FOLDERS: [&str; 6] = ["sources", "features", "models", "pipelines", "policies", "scripts"];
+/// The folders of a project whose files are definitions.
+const FOLDERS: [&str; 5] = ["sources", "features", "models", "pipelines", "policies"];
+/// The folder of a project whose files are code, at any depth.
+pub const SCRIPTS: &str = "scripts/";
 const ROOT_FILE: &str = "loopwright.yaml";
 /// Larger files are data, not definitions.
 const MAX_FILE_BYTES: u64 = 1 << 20;
+const DEFINITION_ENDINGS: [&str; 3] = [".yaml", ".yml", ".sql"];
+/// What scripts are made of and read beside their inputs; anything else in the folder, such as compiled code, is not the project's.
+const CODE_ENDINGS: [&str; 11] = [".py", ".sh", ".sql", ".txt", ".toml", ".json", ".yaml", ".yml", ".cfg", ".ini", ".lock"];
 
 /// The definitions and scripts of a project, by path relative to its root.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,26 +39,20 @@ impl Bundle {
         }
         files.insert(ROOT_FILE.to_owned(), read(&root_file, ROOT_FILE)?);
         for folder in FOLDERS {
-            let directory = root.join(folder);
-            if !directory.is_dir() {
-                continue;
-            }
-            for entry in std::fs::read_dir(&directory).map_err(|error| unreadable(folder).cause(error))? {
-                let entry = entry.map_err(|error| unreadable(folder).cause(error))?;
-                let name = entry.file_name().to_string_lossy().into_owned();
-                let is_text = [".yaml", ".yml", ".sql", ".py", ".sh", ".txt"].iter().any(|end| name.ends_with(end));
-                if is_text && entry.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.len() <= MAX_FILE_BYTES) {
-                    let shown = format!("{folder}/{name}");
-                    files.insert(shown.clone(), read(&entry.path(), &shown)?);
-                }
-            }
+            read_folder(&root, folder, &DEFINITION_ENDINGS, &mut files)?;
         }
+        read_tree(&root, SCRIPTS.trim_end_matches('/'), &mut files)?;
         Ok(Self { root, files })
     }
 
     /// The digest of the files, wherever the folder lies.
     pub fn digest(&self) -> Digest {
         Digest::of_json(&self.files)
+    }
+
+    /// The code of the project, by path.
+    pub fn scripts(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.files.iter().filter(|(path, _)| path.starts_with(SCRIPTS)).map(|(path, text)| (path.as_str(), text.as_str()))
     }
 
     /// The files of one folder that end in `.yaml` or `.yml`.
@@ -66,6 +65,40 @@ impl Bundle {
             })
             .map(|(path, text)| (path.as_str(), text.as_str()))
     }
+}
+
+/// Reads the files of one folder that have one of the endings, and returns its folders.
+fn read_folder(root: &Path, folder: &str, endings: &[&str], files: &mut BTreeMap<String, String>) -> Result<Vec<String>> {
+    let mut folders = Vec::new();
+    if !root.join(folder).is_dir() {
+        return Ok(folders);
+    }
+    for entry in std::fs::read_dir(root.join(folder)).map_err(|error| unreadable(folder).cause(error))? {
+        let entry = entry.map_err(|error| unreadable(folder).cause(error))?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let shown = format!("{folder}/{name}");
+        let Ok(metadata) = entry.metadata() else { continue };
+        // A link is neither: it could lead anywhere.
+        if metadata.is_dir() && !name.starts_with(['.', '_']) {
+            folders.push(shown);
+        } else if metadata.is_file() && endings.iter().any(|end| name.ends_with(end)) {
+            if metadata.len() > MAX_FILE_BYTES {
+                let error = FILE_UNREADABLE.error(format!("`{shown}` is larger than a definition or a script may be (1 MiB)"));
+                return Err(error.hint("keep data in `data/`, or another folder of its own"));
+            }
+            files.insert(shown.clone(), read(&entry.path(), &shown)?);
+        }
+    }
+    Ok(folders)
+}
+
+/// Reads the code below a folder.
+fn read_tree(root: &Path, folder: &str, files: &mut BTreeMap<String, String>) -> Result<()> {
+    let mut pending = vec![folder.to_owned()];
+    while let Some(folder) = pending.pop() {
+        pending.extend(read_folder(root, &folder, &CODE_ENDINGS, files)?);
+    }
+    Ok(())
 }
 
 fn read(path: &Path, shown: &str) -> Result<String> {

@@ -46,6 +46,8 @@ fn invalid(file: &str, error: &serde_saphyr::Error) -> Error {
     let message = rendered.lines().next().unwrap_or("the file is not valid YAML").trim_start_matches("error: ");
     let hint = if message.contains("unknown field") {
         "remove the field or correct its name; `loopwright schema` prints the JSON Schemas for your editor"
+    } else if message.contains("unknown variant") && message.contains("binary_classification") {
+        crate::check::CLASSES_HINT
     } else if message.contains("missing field") {
         "add the field; `loopwright explain invalid-yaml` shows a complete file of each kind"
     } else {

@@ -17,8 +17,12 @@ pub struct Scoring {
 impl Scoring {
     /// Loads what a bundle names, in the runtime that would serve it.
     pub async fn load(artifacts: &Artifacts, bundle: &Bundle) -> Result<Self> {
-        let model = artifacts.get(&bundle.artifact).await?;
-        let runtime = load_runtime(&model, bundle, RuntimeChoice::Fitting)?;
+        Self::of_model(&artifacts.get(&bundle.artifact).await?, bundle)
+    }
+
+    /// Loads a model that need not be stored.
+    pub fn of_model(onnx: &[u8], bundle: &Bundle) -> Result<Self> {
+        let runtime = load_runtime(onnx, bundle, RuntimeChoice::Fitting)?;
         Ok(Self { inputs: bundle.inputs.iter().map(|input| input.name.clone()).collect(), runtime })
     }
 

@@ -88,6 +88,12 @@ fn decide_one(gate: &GateDefinition, facts: &Facts, champion: Option<&str>) -> G
                 None => against(gate, facts.champion.as_ref(), "champion", margin),
             }
         }
+        (Rule::BetterThan { rival: Rival::Baseline, .. }, _) if facts.is_baseline => refused(
+            gate,
+            "the version is the baseline itself, because no candidate that learns was better on the hold-out; give it more telling \
+             features, a longer `train.window` or other parameters"
+                .to_owned(),
+        ),
         (Rule::BetterThan { rival: Rival::Baseline, margin }, _) => against(gate, facts.baseline.as_ref(), "baseline", margin),
         (rule, Some(column)) => in_segments(gate, rule, facts.segments.get(column).map_or(&[], Vec::as_slice), column),
         (rule, None) => match facts.metrics.get(&gate.metric) {
@@ -281,6 +287,15 @@ mod tests {
             Passed,
             "log_loss is 0.5, better than the baseline's 0.55 (baseline)",
         );
+    }
+
+    #[test]
+    fn a_baseline_is_not_better_than_itself() {
+        let facts = Facts { is_baseline: true, baseline: None, ..facts() };
+        let gate = serde_json::from_value(json!({"name": "g", "metric": "log_loss", "better_than": "baseline"})).unwrap();
+        let outcome = decide(&[gate], &facts, None).outcomes.remove(0);
+        assert_eq!(outcome.verdict, Refused);
+        assert!(outcome.explanation.starts_with("the version is the baseline itself, because no candidate"), "{outcome:?}");
     }
 
     #[test]

@@ -17,6 +17,9 @@ pub struct Facts {
     pub champion: Option<RivalFacts>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub baseline: Option<RivalFacts>,
+    /// Whether the version is the baseline itself.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_baseline: bool,
 }
 
 /// The rows in which a column has one value.
@@ -65,6 +68,7 @@ impl From<&Report> for Facts {
             segments: BTreeMap::new(),
             champion: report.champion.as_ref().map(RivalFacts::from),
             baseline: report.baseline.as_ref().map(RivalFacts::from),
+            is_baseline: report.is_baseline,
         };
         for segment in &report.segments {
             let metrics = values(&segment.metrics);

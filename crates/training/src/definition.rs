@@ -41,7 +41,8 @@ pub struct Candidate {
     /// Searches for better parameters before the model is trained.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub study: Option<StudyDefinition>,
-    /// The script of a `python` candidate, relative to the project.
+    /// The script of a `python` candidate: a file of the project's `scripts/`. It runs with the files of its own folder and below, as
+    /// they were applied.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub script: Option<String>,
     /// The interpreter of a `python` candidate; `python3` by default. A path with a slash is relative to the project.
@@ -50,7 +51,14 @@ pub struct Candidate {
     /// How long the script of a `python` candidate may run; an hour by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout: Option<Span>,
+    /// The share of the training examples, the newest, that a `python` candidate is given apart from the others, to validate by;
+    /// a fifth by default, 0 for none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub validation: Option<f64>,
 }
+
+/// The share of the training examples that a script gets to validate by if its candidate does not say.
+const DEFAULT_VALIDATION: f64 = 0.2;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -119,6 +127,11 @@ impl TrainDefinition {
 }
 
 impl Candidate {
+    /// How much of the training examples, the newest, a script is given to validate by.
+    pub fn validation_share(&self) -> f64 {
+        self.validation.unwrap_or(DEFAULT_VALIDATION)
+    }
+
     fn check(&self, task: Task) -> Result<()> {
         if !self.trainer.suits(task) {
             let other = if task == Task::Regression { Trainer::Linear } else { Trainer::Logistic };
@@ -127,11 +140,17 @@ impl Candidate {
         }
         let is_python = self.trainer == Trainer::Python;
         if is_python && self.script.is_none() {
-            return Err(TRAIN_DEFINITION.error("trainer python has no script").hint("add `script: train.py`"));
+            return Err(TRAIN_DEFINITION.error("trainer python has no script").hint("add `script: scripts/train.py`"));
         }
-        if !is_python && (self.script.is_some() || self.python.is_some() || self.timeout.is_some()) {
+        let has_script_part =
+            self.script.is_some() || self.python.is_some() || self.timeout.is_some() || self.validation.is_some();
+        if !is_python && has_script_part {
             let error = TRAIN_DEFINITION.error(format!("trainer {} runs no script", self.trainer.name()));
-            return Err(error.hint("remove `script`, `python` and `timeout`, or write `trainer: python`"));
+            return Err(error.hint("remove `script`, `python`, `timeout` and `validation`, or write `trainer: python`"));
+        }
+        if !(0.0..=0.9).contains(&self.validation_share()) {
+            let error = TRAIN_DEFINITION.error(format!("{} is no share of the examples to validate by", self.validation_share()));
+            return Err(error.hint("write a number from 0 to 0.9, like `validation: 0.2`"));
         }
         trainer::check_params(self.trainer, &self.params)?;
         match &self.study {

@@ -18,7 +18,7 @@ pub(crate) fn model_of_script(step: &PythonStep<'_>, onnx: Vec<u8>) -> Result<Tr
     let inputs = inputs(&model.inputs(), step.inputs)?;
     let outputs = model.outputs().iter().filter_map(|port| Some(field(&port.name, data_type(port.element?)))).collect();
     let mut n_rows = 0;
-    step.train.iter().for_each(|batch| n_rows += batch.num_rows() as u64);
+    step.train.iter().chain(step.valid.unwrap_or_default()).for_each(|batch| n_rows += batch.num_rows() as u64);
     Ok(Trained {
         trainer: Trainer::Python,
         onnx,

@@ -66,6 +66,7 @@ fn version_fact(version: u64, registration: &Entry) -> VersionFact {
         digest: output.and_then(|output| output.digest),
         registered_at: registration.at,
         author: author.map_or_else(|| registration.actor.clone(), Actor::new),
+        code: registration.payload["recipe"]["code"].clone(),
         seq: registration.seq,
     }
 }

@@ -34,6 +34,9 @@ pub struct VersionFact {
     pub digest: Option<Digest>,
     pub registered_at: Timestamp,
     pub author: Actor,
+    /// The script that made it, with the digests of its files; none if none did.
+    #[serde(default, skip_serializing_if = "serde_json::Value::is_null")]
+    pub code: serde_json::Value,
     pub seq: u64,
 }
 

@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use lw_core::Digest;
 use serde_json::Value;
 
 use super::{Answers, DataFact};
@@ -19,6 +20,7 @@ pub(super) fn render(answers: &Answers) -> String {
         ),
         answers.version.seq,
     );
+    code(&mut page, answers);
     running(&mut page, answers);
     data(&mut page, answers);
     features(&mut page, answers);
@@ -52,6 +54,16 @@ impl Page {
     fn blank(&mut self) {
         self.plain("");
     }
+}
+
+/// The script that made the version, and all that it was run with.
+fn code(page: &mut Page, answers: &Answers) {
+    let code = &answers.version.code;
+    let (Some(script), Some(files)) = (code["script"].as_str(), code["files"].as_object()) else { return };
+    let digest =
+        code["digest"].as_str().and_then(|text| Digest::parse(text).ok()).map_or_else(String::new, |digest| digest.short());
+    let others = if files.len() > 1 { format!(", with {} other files", files.len() - 1) } else { String::new() };
+    page.line(&format!("made by the script {script} ({digest}{others})"), answers.version.seq);
 }
 
 fn running(page: &mut Page, answers: &Answers) {

@@ -3,8 +3,10 @@
 mod model;
 mod pipeline;
 mod policy;
+mod training;
 
 pub(crate) use model::{supplied_schema, written_type};
+pub(crate) use training::CLASSES_HINT;
 
 use std::collections::BTreeMap;
 
@@ -24,6 +26,7 @@ pub fn check(project: &Project) -> Vec<Error> {
     views(project, &tables, &mut errors);
     for file in project.models.values() {
         model::check(project, file, &tables, &mut errors);
+        training::check(project, file, &mut errors);
         policy::check(project, file, &mut errors);
     }
     policy::check_references(project, &mut errors);

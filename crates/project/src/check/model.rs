@@ -7,6 +7,7 @@ use lw_core::{DataType, Error, Name, Place};
 use lw_engine::{Expression, ExpressionSet, to_arrow};
 use std::sync::Arc;
 
+use super::training::CLASSES_HINT;
 use super::{Schemas, unknown};
 use crate::definition::ModelDefinition;
 use crate::failures::INVALID_MODEL;
@@ -87,7 +88,14 @@ impl Checker<'_> {
             Task::Regression => found.is_numeric(),
         };
         self.expression(table, "at", &predicts.at, is_time, "a timestamp");
-        self.expression(table, "label", &predicts.label, label_ok, "a boolean or a number");
+        let is_text = |found: &ArrowType| matches!(found, ArrowType::Utf8 | ArrowType::LargeUtf8 | ArrowType::Utf8View);
+        match Expression::compile(&predicts.label, table) {
+            Ok(label) if task == Task::BinaryClassification && is_text(label.data_type()) => {
+                let message = format!("`label` must be a boolean or 0 and 1, and `{}` is a text", predicts.label);
+                self.refuse(message, &["predicts", "label"], CLASSES_HINT);
+            }
+            _ => self.expression(table, "label", &predicts.label, label_ok, "a boolean or a number"),
+        }
         if let Some(filter) = &predicts.filter {
             self.expression(table, "where", filter, |found| *found == ArrowType::Boolean, "a condition");
         }

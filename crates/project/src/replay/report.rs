@@ -26,7 +26,8 @@ pub struct MonthQuality {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Milestone {
     pub at: Timestamp,
-    /// `deployed`, `alert`, `retraining`, `refused`, `canary`, `promoted`, `rolled back`.
+    /// `data`, `training set`, `candidate`, `gates passed`, `refused` (by a gate), `approved`, `rejected` (by a person), `deployed`
+    /// (a first champion, a canary, or what became of one; the detail says which), `rolled back`, `alert`, `retraining`.
     pub what: String,
     pub detail: String,
     /// Ledger sequence of the entry behind it.

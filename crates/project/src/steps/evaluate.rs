@@ -62,6 +62,9 @@ pub async fn run(step: &Step) -> Result<StepOutput> {
     if let Some((label, _, scores)) = &champion {
         data = data.champion(label.as_str(), scores);
     }
+    if best.trainer == Trainer::Baseline {
+        data = data.of_baseline();
+    }
     let report = evaluate(&model.evaluate, &data, model.train.seed)?;
     let digest = workspace.artifacts().put(lw_core::canonical_json(&report).into_bytes()).await?;
     let reference = reference(model, &train, &predictions, &report)?;

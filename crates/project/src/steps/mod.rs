@@ -7,12 +7,12 @@ mod ingest;
 mod materialize;
 mod register;
 mod release;
+mod script;
 mod shell;
 mod train;
 mod training_set;
 
-pub use train::{Candidate, fit};
-pub use training_set::Built;
+pub use train::{Candidate, Fitted, Fitting, measure};
 
 use std::sync::Arc;
 

@@ -12,6 +12,7 @@ use serde_json::json;
 use super::Step;
 use super::evaluate::{Evaluated, load_report};
 use super::training_set::Built;
+use crate::code::Code;
 use crate::definition::ModelDefinition;
 use crate::features::registered;
 use crate::project::Project;
@@ -46,6 +47,7 @@ pub async fn run(step: &Step) -> Result<StepOutput> {
             "project": { "version": step.project_version, "digest": step.project.digest() },
             "candidate": candidate.name,
             "trainer": candidate.trainer,
+            "code": candidate.code,
             "params": candidate.params,
             "seed": candidate.seed,
             "libraries": candidate.libraries,
@@ -73,13 +75,13 @@ pub async fn run(step: &Step) -> Result<StepOutput> {
 }
 
 /// The digest of everything that decides what a version is, apart from data: the model's file, the views and sources behind it, the
-/// policies and the scripts. If any of it changes, people look at the next version as at a first one.
+/// policies and the scripts it runs. If any of it changes, people look at the next version as at a first one.
 fn definition_digest(project: &Project, model: &ModelDefinition) -> Digest {
     let views: Vec<_> = project.views.values().map(|file| &file.value).collect();
     let sources: Vec<_> = project.sources.values().map(|file| &file.value).collect();
     let policies: Vec<_> = project.policies.values().map(|file| &file.value).collect();
-    let scripts: Vec<_> = project.bundle.files.iter().filter(|(path, _)| path.starts_with("scripts/")).collect();
-    Digest::of_json(&json!({ "model": model, "views": views, "sources": sources, "policies": policies, "scripts": scripts }))
+    let code = Code::of_model(&project.bundle, model);
+    Digest::of_json(&json!({ "model": model, "views": views, "sources": sources, "policies": policies, "code": code }))
 }
 
 /// Everything the version was made from: its training set, run, tables and views.

@@ -3,24 +3,23 @@
 use std::collections::BTreeMap;
 
 use arrow::array::RecordBatch;
-use lw_core::{Digest, Error, Name, Result, RunId, Schema, Subject, SubjectKind};
-use lw_engine::from_arrow_schema;
+use lw_core::{Digest, Error, Name, Result, RunId, Schema, Subject, SubjectKind, Timestamp};
 use lw_evaluation::{Metric, Task};
 use lw_pipelines::StepOutput;
 use lw_tracking::{Batch, Circumstances, NewRun, RunStatus, Tracking};
-use lw_training::{
-    Candidate as CandidateDefinition, DEFAULT_INTERPRETER, DEFAULT_TIMEOUT, DataColumns, Fit, Params, PythonStep, Trained,
-    Trainer, TrainingData, train_candidate,
-};
+use lw_training::{Candidate as CandidateDefinition, DataColumns, Fit, Params, Trained, Trainer, TrainingData, train_candidate};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::Step;
+use super::script::{self, Left};
 use super::training_set::Built;
+use crate::code::Code;
 use crate::definition::ModelDefinition;
 use crate::examples::{Examples, LABEL};
 use crate::failures::NO_EXAMPLES;
 use crate::operations::N_SLOTS;
+use crate::project::Project;
 use crate::scoring::Scoring;
 use crate::serving_bundle::scoring_bundle;
 use crate::workspace::Workspace;
@@ -37,6 +36,9 @@ pub struct Candidate {
     pub params: Params,
     pub seed: u64,
     pub n_rows: u64,
+    /// The script that trained it, if one did.
+    #[serde(default)]
+    pub code: Option<Code>,
     /// Largest difference between the native model and its export, if both are at hand.
     pub parity: Option<f64>,
     pub libraries: BTreeMap<String, String>,
@@ -46,13 +48,13 @@ pub struct Candidate {
 
 /// Threads of one trainer: steps that run at the same time share the cores. Two trainers with all cores each would wait for one
 /// another at every barrier.
-fn threads() -> usize {
+pub(super) fn threads() -> usize {
     let n_cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
     (n_cores / N_SLOTS).max(1)
 }
 
 /// Metric points that one transaction takes.
-const LOGGED_ROUNDS: usize = 900;
+pub(super) const LOGGED_POINTS: usize = 900;
 
 pub async fn run(step: &Step) -> Result<StepOutput> {
     let model = step.model()?;
@@ -68,24 +70,32 @@ pub async fn run(step: &Step) -> Result<StepOutput> {
     let new = NewRun::of(experiment.id, circumstances).named(name.as_str()).input("training_set", set, built.content);
     let tracked = tracking.start_run(ctx, new).await?;
     let examples = Examples::load(workspace.engine(), &model.model, built.version, workspace.store()).await?;
-    let fitted = fit(workspace, &step.project.bundle.root, model, definition, &examples, &built, &tracked.id).await;
-    let (trained, trials) = match fitted {
+    let holdout_from = built.holdout_from;
+    let project = &*step.project;
+    let fitting =
+        Fitting { workspace, project, model, candidate: definition, examples: &examples, holdout_from, run: &tracked.id };
+    let Fitted { trained, trials, left } = match fitting.fit().await {
         Ok(fitted) => fitted,
         Err(error) => {
+            script::keep_log(workspace, ctx, &tracked.id).await?;
             tracking.finish_run(ctx, &tracked.id, RunStatus::Failed).await?;
             return Err(error);
         }
     };
     let digest = workspace.artifacts().put(trained.onnx.clone()).await?;
     let (_, holdout) = examples.split(built.holdout_from)?;
-    let metrics = measure(workspace, model, digest, &trained.onnx, &holdout).await?;
+    let metrics = measure(model, &trained.onnx, &holdout)?;
     log(&tracking, step, &tracked.id, &trained, &metrics, &trials).await?;
     tracking.log_artifact(ctx, &tracked.id, "model/model.onnx", digest, trained.onnx.len() as u64).await?;
+    if let Some(left) = left {
+        left.keep(workspace, ctx, &tracked.id).await?;
+    }
     tracking.finish_run(ctx, &tracked.id, RunStatus::Finished).await?;
     let shown: Vec<String> = metrics.iter().map(|(metric, value)| format!("{metric} {value:.4}")).collect();
     step.log(format!("{name}: {} on {} hold-out examples", shown.join(", "), holdout.num_rows()));
     let candidate = Candidate {
         name,
+        code: Code::of(&step.project.bundle, definition),
         trainer: trained.trainer,
         run: tracked.id,
         model: digest,
@@ -101,89 +111,59 @@ pub async fn run(step: &Step) -> Result<StepOutput> {
     Ok(StepOutput::done(json!(candidate)).digest("model", digest))
 }
 
-/// Fits a candidate on the examples before the hold-out whose labels were known by then.
-pub async fn fit(
-    workspace: &Workspace,
-    root: &std::path::Path,
-    model: &ModelDefinition,
-    candidate: &CandidateDefinition,
-    examples: &Examples,
-    built: &Built,
-    run: &RunId,
-) -> Result<(Trained, Vec<(Params, Option<f64>)>)> {
-    let (train, holdout) = examples.split(built.holdout_from)?;
-    if train.num_rows() == 0 || holdout.num_rows() == 0 {
-        return Err(NO_EXAMPLES
-            .error(format!("{} examples train and {} judge; both need some", train.num_rows(), holdout.num_rows()))
-            .hint("widen `train.window` or shorten `train.holdout`"));
-    }
-    if candidate.trainer == Trainer::Python {
-        return Ok((run_script(workspace, root, model, candidate, &train, run).await?, Vec::new()));
-    }
-    let (candidate, task, seed) = (candidate.clone(), model.task, model.train.seed);
-    let (inputs, choose_by) = (model.inputs.clone(), model.train.choose_by);
-    let n_threads = threads();
-    let fitting = tokio::task::spawn_blocking(move || {
-        let columns = DataColumns { inputs: &inputs, label: LABEL, weight: None };
-        let data = TrainingData::from_batches(&[train], columns, task)?;
-        let fit = Fit { task, data: &data, valid: None, seed, n_threads };
-        let outcome = train_candidate(&candidate, choose_by, fit, |_| Ok(()))?;
-        let trials = outcome.trials.into_iter().map(|trial| (trial.params, trial.value)).collect();
-        Ok((outcome.trained, trials))
-    });
-    fitting.await.map_err(|error| Error::bug("a trainer panicked").cause(error))?
+/// A candidate and what it is fitted on.
+pub struct Fitting<'a> {
+    pub workspace: &'a Workspace,
+    /// As it was applied when the run started.
+    pub project: &'a Project,
+    pub model: &'a ModelDefinition,
+    pub candidate: &'a CandidateDefinition,
+    pub examples: &'a Examples,
+    pub holdout_from: Timestamp,
+    pub run: &'a RunId,
 }
 
-async fn run_script(
-    workspace: &Workspace,
-    root: &std::path::Path,
-    model: &ModelDefinition,
-    candidate: &CandidateDefinition,
-    train: &RecordBatch,
-    run: &RunId,
-) -> Result<Trained> {
-    let schema = from_arrow_schema(&train.schema())?;
-    let field = |name: &String| {
-        schema.field(name).cloned().ok_or_else(|| Error::bug(format!("input `{name}` is not in the training set")))
-    };
-    let inputs = Schema(model.inputs.iter().map(field).collect::<Result<_>>()?);
-    let directory = workspace.directory().join("runs").join(run.as_str());
-    let output = PythonStep {
-        script: candidate.script.as_deref().unwrap_or_default(),
-        project: root,
-        interpreter: candidate.python.as_deref().unwrap_or(DEFAULT_INTERPRETER),
-        directory: &directory,
-        train: std::slice::from_ref(train),
-        valid: None,
-        inputs: &inputs,
-        label: LABEL,
-        task: model.task,
-        params: &candidate.params,
-        seed: model.train.seed,
-        run_id: run,
-        n_threads: threads(),
-        timeout: candidate.timeout.unwrap_or(DEFAULT_TIMEOUT),
-        environment: &BTreeMap::new(),
+/// A fitted candidate.
+pub struct Fitted {
+    pub trained: Trained,
+    /// What a study tried.
+    pub trials: Vec<(Params, Option<f64>)>,
+    /// What a script left beside its model.
+    pub left: Option<Left>,
+}
+
+impl Fitting<'_> {
+    /// Fits the candidate on the examples before the hold-out whose labels were known by then.
+    pub async fn fit(&self) -> Result<Fitted> {
+        let (train, holdout) = self.examples.split(self.holdout_from)?;
+        if train.num_rows() == 0 || holdout.num_rows() == 0 {
+            return Err(NO_EXAMPLES
+                .error(format!("{} examples train and {} judge; both need some", train.num_rows(), holdout.num_rows()))
+                .hint("widen `train.window` or shorten `train.holdout`"));
+        }
+        if self.candidate.trainer == Trainer::Python {
+            let (trained, left) = script::run(self, &train).await?;
+            return Ok(Fitted { trained, trials: Vec::new(), left: Some(left) });
+        }
+        let (candidate, task, seed) = (self.candidate.clone(), self.model.task, self.model.train.seed);
+        let (inputs, choose_by) = (self.model.inputs.clone(), self.model.train.choose_by);
+        let n_threads = threads();
+        let fitting = tokio::task::spawn_blocking(move || {
+            let columns = DataColumns { inputs: &inputs, label: LABEL, weight: None };
+            let data = TrainingData::from_batches(&[train], columns, task)?;
+            let fit = Fit { task, data: &data, valid: None, seed, n_threads };
+            let outcome = train_candidate(&candidate, choose_by, fit, |_| Ok(()))?;
+            let trials = outcome.trials.into_iter().map(|trial| (trial.params, trial.value)).collect();
+            Ok(Fitted { trained: outcome.trained, trials, left: None })
+        });
+        fitting.await.map_err(|error| Error::bug("a trainer panicked").cause(error))?
     }
-    .run()
-    .await?;
-    output.trained.ok_or_else(|| {
-        lw_training::failures::PYTHON_OUTPUT
-            .error(format!("script of candidate `{}` left no model.onnx", candidate.name))
-            .hint("write it to the folder in LOOPWRIGHT_OUTPUT_MODEL")
-    })
 }
 
 /// The model's metrics on the hold-out. A metric without a value there is left out.
-async fn measure(
-    workspace: &Workspace,
-    model: &ModelDefinition,
-    digest: Digest,
-    onnx: &[u8],
-    holdout: &RecordBatch,
-) -> Result<BTreeMap<Metric, f64>> {
-    debug_assert_eq!(Digest::of(onnx), digest, "the artifact is the model");
-    let scoring = Scoring::load(workspace.artifacts(), &scoring_bundle(model, &holdout.schema(), digest)?).await?;
+#[tracing::instrument(level = "debug", skip_all)]
+pub fn measure(model: &ModelDefinition, onnx: &[u8], holdout: &RecordBatch) -> Result<BTreeMap<Metric, f64>> {
+    let scoring = Scoring::of_model(onnx, &scoring_bundle(model, &holdout.schema(), Digest::of(onnx))?)?;
     let (scores, labels) = (scoring.score(holdout)?, crate::examples::labels(holdout)?);
     let threshold = model.evaluate.threshold;
     let mut wanted = model.evaluate.metrics.clone();
@@ -216,7 +196,7 @@ async fn log(
     for (metric, value) in metrics {
         batch = batch.metric(&format!("holdout_{metric}"), *value, now, 0);
     }
-    for round in trained.rounds.iter().take(LOGGED_ROUNDS) {
+    for round in trained.rounds.iter().take(LOGGED_POINTS) {
         batch = batch.metric("train_loss", round.train_loss, now, i64::from(round.round));
     }
     tracking.log(ctx, run, batch).await?;

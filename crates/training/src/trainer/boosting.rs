@@ -11,6 +11,7 @@ use serde_json::json;
 use super::Fit;
 use super::export::{Export, loss};
 use super::lightgbm_text::{BoostedTree, parse};
+use super::quiet::quiet;
 use crate::data::{TrainingData, Values};
 use crate::definition::{Params, Trainer};
 use crate::encoding::{TargetEncoding, encode};
@@ -147,6 +148,7 @@ pub(super) fn train(options: &Options, fit: Fit<'_>) -> Result<Trained> {
     let train_rows = rows(&encoder.training_columns, data.n_rows());
     let valid_rows = valid.map(|valid| encoder.rows(valid));
 
+    quiet()?;
     let booster = boost(options, fit, (data, &train_rows), valid.zip(valid_rows.as_deref()))?;
     let text = booster.save_string().map_err(failed)?;
     let trees = parse(&text)?;
@@ -205,7 +207,7 @@ fn labels(data: &TrainingData) -> Vec<f32> {
     data.labels.iter().map(|&label| label as f32).collect()
 }
 
-fn failed(error: lightgbm3::Error) -> Error {
+pub(super) fn failed(error: lightgbm3::Error) -> Error {
     TRAINER_FAILED
         .error(format!("LightGBM cannot train: {error}"))
         .hint("check the parameters of the candidate, and that its features are not all constant")

@@ -7,6 +7,7 @@ mod export;
 mod lbfgs;
 mod lightgbm_text;
 mod linear;
+mod quiet;
 
 pub use boosting::THREAD_WAIT;
 use lw_core::Result;

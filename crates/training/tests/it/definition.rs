@@ -57,7 +57,7 @@ fn a_definition_that_makes_no_sense_is_answered_with_what_to_write() {
     );
     refuses(|text| text["candidates"][1]["params"] = json!({"l3": 1}), "no parameter `l3`", "did you mean `l2`?");
     refuses(|text| text["candidates"][2]["params"]["n_rounds"] = json!(0.5), "`n_rounds` is 0.5", "a whole number");
-    refuses(|text| text["candidates"][3]["script"] = Value::Null, "no script", "script: train.py");
+    refuses(|text| text["candidates"][3]["script"] = Value::Null, "no script", "script: scripts/train.py");
     refuses(|text| text["candidates"][0]["python"] = json!("python3"), "runs no script", "trainer: python");
     refuses(|text| text["candidates"][2]["study"]["trials"] = json!(0), "needs trials", "trials: 20");
     refuses(|text| text["candidates"][2]["study"]["space"]["num_leafs"] = json!({"int": [2, 4]}), "`num_leafs`", "`num_leaves`");

@@ -4,6 +4,7 @@
 mod definition;
 mod golden;
 mod python;
+mod quiet;
 mod rows;
 mod studies;
 mod trainers;

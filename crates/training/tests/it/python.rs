@@ -6,13 +6,15 @@ use std::path::{Path, PathBuf};
 use lw_core::{Result, RunId, Span};
 use lw_stats::Task;
 use lw_training::failures::{PYTHON_FAILED, PYTHON_MISSING, PYTHON_OUTPUT, PYTHON_SCRIPT_MISSING, PYTHON_TIMEOUT};
-use lw_training::{DEFAULT_INTERPRETER, Fit, Params, PythonOutput, PythonStep, Trainer, train};
+use lw_training::{DEFAULT_INTERPRETER, Fit, Params, PythonOutput, PythonStep, ScriptMetric, Trainer, train};
 use serde_json::{Value, json};
 
 use crate::rows::{INPUTS, data_of, flights};
 
 struct Project {
+    /// Nothing of it is seen by a script that is not told where it is.
     directory: tempfile::TempDir,
+    code: BTreeMap<String, String>,
     interpreter: String,
     timeout: Span,
 }
@@ -20,8 +22,8 @@ struct Project {
 impl Project {
     fn with_script(text: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        std::fs::write(directory.path().join("train.py"), text).unwrap();
-        Self { directory, interpreter: DEFAULT_INTERPRETER.to_owned(), timeout: Span::from_secs(60) }
+        let code = BTreeMap::from([("scripts/train.py".to_owned(), text.to_owned())]);
+        Self { directory, code, interpreter: DEFAULT_INTERPRETER.to_owned(), timeout: Span::from_secs(60) }
     }
 
     fn step(&self) -> PathBuf {
@@ -34,7 +36,8 @@ impl Project {
         let params: Params = serde_json::from_value(params).unwrap();
         let run_id = RunId::parse("0123456789abcdef0123456789abcdef").unwrap();
         let step = PythonStep {
-            script: "train.py",
+            script: "scripts/train.py",
+            code: &self.code,
             project: self.directory.path(),
             interpreter: &self.interpreter,
             directory: &self.step(),
@@ -48,7 +51,10 @@ impl Project {
             run_id: &run_id,
             n_threads: 2,
             timeout: self.timeout,
-            environment: &BTreeMap::from([("MLFLOW_TRACKING_URI".to_owned(), "http://127.0.0.1:1".to_owned())]),
+            environment: &BTreeMap::from([
+                ("MLFLOW_TRACKING_URI".to_owned(), "http://127.0.0.1:1".to_owned()),
+                ("PROJECT".to_owned(), self.directory.path().display().to_string()),
+            ]),
         };
         step.run().await
     }
@@ -63,6 +69,7 @@ told["params"] = json.loads(pathlib.Path(os.environ["LOOPWRIGHT_PARAMS"]).read_t
 told["arguments"] = sys.argv[1:]
 told["magic"] = [pathlib.Path(os.environ["LOOPWRIGHT_INPUT_" + name]).read_bytes()[:4].decode() for name in ("TRAIN", "VALID")]
 told["directory"] = os.getcwd()
+told["code"] = sorted(str(path) for path in pathlib.Path(".").rglob("*"))
 (output / "told.json").write_text(json.dumps(told))
 (output / "weights").mkdir()
 (output / "weights" / "a.bin").write_bytes(b"123")
@@ -76,7 +83,7 @@ async fn a_script_is_told_everything_and_its_files_are_taken() {
     let project = Project::with_script(TELLS);
     let output = project.run(json!({"depth": 3, "kind": "extra trees"}), &INPUTS).await.unwrap();
     assert_eq!(output.files.keys().map(String::as_str).collect::<Vec<_>>(), ["metrics.json", "told.json", "weights/a.bin"]);
-    assert_eq!(output.metrics, BTreeMap::from([("auc".to_owned(), 0.75)]));
+    assert_eq!(output.metrics, BTreeMap::from([("auc".to_owned(), vec![ScriptMetric { step: 0, value: 0.75 }])]));
     assert!(output.trained.is_none());
     assert_eq!(std::fs::read_to_string(&output.log).unwrap(), "trained\nand warned\n");
 
@@ -98,8 +105,25 @@ async fn a_script_is_told_everything_and_its_files_are_taken() {
     assert_eq!(told["magic"], json!(["PAR1", "PAR1"]));
     assert_eq!(
         Path::new(told["directory"].as_str().unwrap()).canonicalize().unwrap(),
-        project.directory.path().canonicalize().unwrap()
+        project.step().join("code").canonicalize().unwrap()
     );
+    assert_eq!(told["code"], json!(["scripts", "scripts/train.py"]), "the step has a working directory of its own");
+}
+
+#[tokio::test]
+async fn a_script_imports_the_files_it_was_applied_with() {
+    let text = "import sys\nfrom lib.sizes import SIZE\nprint(SIZE)\nimport os\nopen(os.environ['LOOPWRIGHT_OUTPUT_MODEL'] + '/a', 'w').write('a')\n";
+    let mut project = Project::with_script(text);
+    project.code.insert("scripts/lib/sizes.py".to_owned(), "SIZE = 12\n".to_owned());
+    std::fs::create_dir_all(project.directory.path().join("scripts/lib")).unwrap();
+    std::fs::write(project.directory.path().join("scripts/lib/sizes.py"), "SIZE = 99\n").unwrap();
+    let output = project.run(json!({}), &INPUTS).await.unwrap();
+    assert_eq!(std::fs::read_to_string(&output.log).unwrap(), "12\n");
+
+    project.code.insert("../outside.py".to_owned(), String::new());
+    let error = project.run(json!({}), &INPUTS).await.unwrap_err();
+    assert!(error.message().contains("leads out of it"), "{error}");
+    assert!(!project.directory.path().join("step/outside.py").exists());
 }
 
 #[tokio::test]
@@ -116,7 +140,7 @@ async fn a_script_that_runs_too_long_is_killed_with_its_children() {
     let script = r#"
 import os, pathlib, subprocess, time
 child = subprocess.Popen(["sleep", "300"])
-pathlib.Path("pids").write_text(f"{os.getpid()} {child.pid}")
+pathlib.Path(os.environ["PROJECT"], "pids").write_text(f"{os.getpid()} {child.pid}")
 print("started", flush=True)
 time.sleep(300)
 "#;
@@ -138,7 +162,8 @@ time.sleep(300)
 
 #[tokio::test]
 async fn a_step_that_is_given_up_ends_its_script() {
-    let script = "import os, pathlib, time\npathlib.Path('pid').write_text(str(os.getpid()))\ntime.sleep(300)\n";
+    let script =
+        "import os, pathlib, time\npathlib.Path(os.environ['PROJECT'], 'pid').write_text(str(os.getpid()))\ntime.sleep(300)\n";
     let project = Project::with_script(script);
     let pid = project.directory.path().join("pid");
     let has_started = async {
@@ -166,8 +191,8 @@ async fn what_is_missing_is_named() {
     assert!(error.is(PYTHON_MISSING) && error.message().contains("`no-such-python`"), "{error}");
     assert!(error.hint_text().unwrap().contains("python: .venv/bin/python"));
 
-    let project = Project::with_script("");
-    std::fs::remove_file(project.directory.path().join("train.py")).unwrap();
+    let mut project = Project::with_script("");
+    project.code.clear();
     assert!(project.run(json!({}), &INPUTS).await.unwrap_err().is(PYTHON_SCRIPT_MISSING));
 }
 
@@ -183,7 +208,10 @@ async fn a_script_that_leaves_nothing_or_nonsense_is_refused() {
         format!("import os\nopen(os.environ['LOOPWRIGHT_OUTPUT_MODEL'] + '/{name}', 'w').write('''{content}''')\n")
     };
     check(Project::with_script(&write("model.onnx", "hello")).run(json!({}), &INPUTS).await, "not an ONNX model");
-    check(Project::with_script(&write("metrics.json", r#"{"auc": "high"}"#)).run(json!({}), &INPUTS).await, "names and numbers");
+    check(
+        Project::with_script(&write("metrics.json", r#"{"auc": "high"}"#)).run(json!({}), &INPUTS).await,
+        "`auc` of metrics.json is a text",
+    );
 }
 
 /// What a data scientist would write: scikit-learn over columns, exported with an input a column.
@@ -253,7 +281,7 @@ import numpy, onnxruntime, pyarrow.parquet
 
 rows = pyarrow.parquet.read_table(os.environ["LOOPWRIGHT_INPUT_TRAIN"]).to_pandas()
 predictions = {}
-for path in sorted(pathlib.Path(".").glob("*.onnx")):
+for path in sorted(pathlib.Path(os.environ["PROJECT"]).glob("*.onnx")):
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     given = {}
     for declared in session.get_inputs():
@@ -304,7 +332,7 @@ async fn onnx_runtime_answers_like_the_trained_models() {
 }
 
 /// Hands on a model that stands beside the script.
-const COPIES: &str = "import os, shutil\nshutil.copy('given.onnx', os.environ['LOOPWRIGHT_OUTPUT_MODEL'] + '/model.onnx')\n";
+const COPIES: &str = "import os, shutil\nshutil.copy(os.environ['PROJECT'] + '/given.onnx', os.environ['LOOPWRIGHT_OUTPUT_MODEL'] + '/model.onnx')\n";
 
 #[tokio::test]
 async fn a_model_is_checked_against_the_features() {
@@ -315,7 +343,7 @@ async fn a_model_is_checked_against_the_features() {
     std::fs::write(project.directory.path().join("given.onnx"), &native.onnx).unwrap();
 
     let trained = project.run(json!({"depth": 3}), &INPUTS).await.unwrap().trained.unwrap();
-    assert_eq!((trained.trainer, trained.n_rows, trained.parity), (Trainer::Python, 200, None));
+    assert_eq!((trained.trainer, trained.n_rows, trained.parity), (Trainer::Python, 250, None));
     assert_eq!(trained.inputs, native.inputs);
     assert_eq!(trained.predict(&data).unwrap(), native.predict(&data).unwrap());
 
