@@ -30,7 +30,7 @@ pub use online::{EmbeddedStore, Lookup, MemoryStore, OnlineStore, OnlineView};
 pub use recipe::{EXAMPLE_COLUMNS, Examples, JoinedView, TimeWindow, TrainingSetRecipe};
 pub use registration::{RegisteredView, find_view, newest_views, register_view};
 pub use rows::{AvailableRange, Sources, TableVersion, view_rows};
-pub use skew::{FeatureSkew, check_skew, compare};
+pub use skew::{ColumnSkew, SkewCheck, SkewExample};
 pub use training_set::{
     ComputedTrainingSet, Services, TrainingSet, build_training_set, compute_training_set, find_training_set, list_training_sets,
     load_recipe,

@@ -1,81 +1,123 @@
 //! Whether predictions saw the values that training would have seen.
 
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch};
 use arrow::compute::kernels::cmp::not_distinct;
-use arrow::datatypes::{DataType, Float32Type, Float64Type};
-use lw_core::{Error, Result};
-use lw_engine::{Engine, KeyPair, OutputColumn, PitView, PointInTime};
+use arrow::compute::{cast, concat_batches};
+use arrow::datatypes::{DataType, Float32Type, Float64Type, TimestampMicrosecondType};
+use arrow::util::display::array_value_to_string;
+use lw_core::{Error, Result, Timestamp};
+use lw_engine::{Engine, ExpressionSet, KeyPair, OutputColumn, PitView, PointInTime};
+use serde::{Deserialize, Serialize};
 
 use crate::failures::BAD_SKEW_CHECK;
 use crate::recipe::JoinedView;
 use crate::{AvailableRange, Sources, view_rows};
 
-/// How one feature's logged values compare with its recomputed ones.
-#[derive(Debug, Clone, PartialEq)]
-pub struct FeatureSkew {
-    pub feature: String,
+/// How one column's logged values compare with its recomputed ones.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ColumnSkew {
+    pub column: String,
     pub n_compared: u64,
     pub n_different: u64,
+    /// The first prediction with another value.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub example: Option<SkewExample>,
 }
 
-impl FeatureSkew {
+/// A value that was not what training would have seen.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SkewExample {
+    /// When the prediction was made.
+    pub at: Timestamp,
+    /// What was served; none for a missing value.
+    pub online: Option<String>,
+    /// What the tables say was known then.
+    pub offline: Option<String>,
+}
+
+impl ColumnSkew {
     /// The share of values that differ; 0 when none were compared.
     pub fn share(&self) -> f64 {
         if self.n_compared == 0 { 0.0 } else { self.n_different as f64 / self.n_compared as f64 }
     }
 }
 
-/// Recomputes a view's features for logged predictions by the point-in-time join and compares them with what was logged.
-///
-/// `logged` has the request fields that name the entity, the time of each prediction in `time_column`, and the features under
-/// their names.
-pub async fn check_skew(
-    engine: &Engine,
-    view: &JoinedView,
-    sources: &Sources,
-    logged: &RecordBatch,
-    time_column: &str,
-) -> Result<Vec<FeatureSkew>> {
-    let definition = &view.definition;
-    let keys: Vec<&str> = definition.entity.iter().map(|entity| view.request_field(entity)).collect();
-    let mut wanted = keys.clone();
-    wanted.push(time_column);
-    let columns = wanted.iter().map(|name| Ok((*name, column(logged, name)?.clone()))).collect::<Result<Vec<_>>>()?;
-    let spine = RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(name, column)| (name, column, true)))
-        .map_err(|error| Error::bug("columns of one batch differ in length").cause(error))?;
-    let features: Vec<String> = definition.features.keys().cloned().collect();
-    let until = lw_core::Timestamp::from_micros(i64::MAX);
-    let pit_view = PitView {
-        name: definition.feature_view.to_string(),
-        rows: view_rows(engine, definition, sources, AvailableRange::until(until)).await?,
-        keys: definition
-            .entity
-            .iter()
-            .zip(&keys)
-            .map(|(entity, field)| KeyPair { spine: (*field).to_owned(), view: entity.clone() })
-            .collect(),
-        event_time: definition.event_time.clone(),
-        known_time: definition.known_time.clone(),
-        ttl: definition.ttl,
-        strictly_before: false,
-        columns: features.iter().map(|name| OutputColumn { column: name.clone(), name: format!("offline_{name}") }).collect(),
-    };
-    let request = PointInTime { spine: vec![spine], time_column: time_column.to_owned(), views: vec![pit_view] };
-    let joined = engine.point_in_time(request).await?;
-    let schema = joined.first().ok_or_else(|| Error::bug("the join lost the logged rows"))?.schema();
-    let offline = arrow::compute::concat_batches(&schema, &joined).map_err(|error| Error::bug("joined batches").cause(error))?;
-    let compare_one =
-        |feature: &String| compare(feature, column(logged, feature)?, column(&offline, &format!("offline_{feature}"))?);
-    features.iter().map(compare_one).collect()
+/// What logged predictions are compared with.
+#[derive(Debug, Clone, Copy)]
+pub struct SkewCheck<'a> {
+    /// The views as they were looked up.
+    pub views: &'a [JoinedView],
+    /// Request fields, which the views are joined by and the expressions read.
+    pub request: &'a [String],
+    /// Request-time SQL by name, in order.
+    pub expressions: &'a [(String, String)],
+    /// The features and expressions to compare.
+    pub columns: &'a [String],
+    /// The column with the time of each prediction.
+    pub time_column: &'a str,
+    /// How far two numbers may be apart and count as equal, relative to the larger one.
+    pub tolerance: f64,
+    pub sources: &'a Sources,
 }
 
-/// Compares two columns value by value. Nulls equal nulls, and floats may differ by one part in a thousand million, as they do
-/// when they travel through text.
-pub fn compare(feature: &str, online: &ArrayRef, offline: &ArrayRef) -> Result<FeatureSkew> {
+impl SkewCheck<'_> {
+    /// Recomputes features by the point-in-time join and expressions by the code of training, and compares them with what was logged
+    /// under the same names.
+    ///
+    /// # Errors
+    /// `bad-skew-check` if the log lacks a column or has it with another type.
+    pub async fn run(&self, engine: &Engine, logged: &RecordBatch) -> Result<Vec<ColumnSkew>> {
+        let times = column(logged, self.time_column)?;
+        let Some(until) = newest(times) else {
+            return Ok(Vec::new());
+        };
+        let wanted = self.request.iter().map(String::as_str).chain([self.time_column]);
+        let columns = wanted.map(|name| Ok((name, column(logged, name)?.clone(), true))).collect::<Result<Vec<_>>>()?;
+        let spine = RecordBatch::try_from_iter_with_nullable(columns)
+            .map_err(|error| Error::bug("columns of one batch differ in length").cause(error))?;
+        let mut views = Vec::with_capacity(self.views.len());
+        for view in self.views {
+            views.push(self.offline(engine, view, until).await?);
+        }
+        let request = PointInTime { spine: vec![spine], time_column: self.time_column.to_owned(), views };
+        let joined = engine.point_in_time(request).await?;
+        let schema = joined.first().ok_or_else(|| Error::bug("the join lost the logged rows"))?.schema();
+        let joined = concat_batches(&schema, &joined).map_err(|error| Error::bug("joined batches").cause(error))?;
+        let offline = ExpressionSet::compile(self.expressions, &schema)?.evaluate(&joined)?;
+        let compare_one = |name: &String| compare(name, times, column(logged, name)?, column(&offline, name)?, self.tolerance);
+        self.columns.iter().map(compare_one).collect()
+    }
+
+    async fn offline(&self, engine: &Engine, view: &JoinedView, until: Timestamp) -> Result<PitView> {
+        let definition = &view.definition;
+        let key = |entity: &String| KeyPair { spine: view.request_field(entity).to_owned(), view: entity.clone() };
+        let output = |feature: &String| OutputColumn { column: feature.clone(), name: feature.clone() };
+        Ok(PitView {
+            name: definition.feature_view.to_string(),
+            rows: view_rows(engine, definition, self.sources, AvailableRange::until(until)).await?,
+            keys: definition.entity.iter().map(key).collect(),
+            event_time: definition.event_time.clone(),
+            known_time: definition.known_time.clone(),
+            ttl: definition.ttl,
+            strictly_before: false,
+            columns: definition.features.keys().map(output).collect(),
+        })
+    }
+}
+
+fn newest(times: &ArrayRef) -> Option<Timestamp> {
+    let times = times.as_primitive_opt::<TimestampMicrosecondType>()?;
+    times.iter().flatten().max().map(Timestamp::from_micros)
+}
+
+/// Compares two columns value by value. Nulls equal nulls, and numbers may differ by the tolerance, since they travel through text.
+fn compare(name: &str, times: &ArrayRef, online: &ArrayRef, offline: &ArrayRef, tolerance: f64) -> Result<ColumnSkew> {
     let unlike = || {
         BAD_SKEW_CHECK
             .error(format!(
-                "`{feature}` was logged as {} values of type {}, and recomputed as {} of type {}",
+                "`{name}` was logged as {} values of type {}, and recomputed as {} of type {}",
                 online.len(),
                 online.data_type(),
                 offline.len(),
@@ -83,22 +125,46 @@ pub fn compare(feature: &str, online: &ArrayRef, offline: &ArrayRef) -> Result<F
             ))
             .hint("compare predictions with the version of the view that they were made with")
     };
-    if online.len() != offline.len() || online.data_type() != offline.data_type() {
+    if online.len() != offline.len() || is_text(online.data_type()) != is_text(offline.data_type()) {
         return Err(unlike());
     }
-    let n_equal = match online.data_type() {
+    // Texts come in several layouts, and a log may be of an earlier type of a number.
+    let online = match online.data_type() == offline.data_type() {
+        true => Arc::clone(online),
+        false => cast(online, offline.data_type()).map_err(|error| unlike().cause(error))?,
+    };
+    let is_equal = equal(&online, offline, tolerance).map_err(|error| unlike().cause(error))?;
+    let first = (0..is_equal.len()).find(|row| !is_equal.value(*row));
+    let text =
+        |values: &ArrayRef, row: usize| values.is_valid(row).then(|| array_value_to_string(values, row).unwrap_or_default());
+    let example = first.map(|row| SkewExample {
+        at: times
+            .as_primitive_opt::<TimestampMicrosecondType>()
+            .map_or(Timestamp::from_micros(0), |times| Timestamp::from_micros(times.value(row))),
+        online: text(&online, row),
+        offline: text(offline, row),
+    });
+    let n_compared = online.len() as u64;
+    let n_different = n_compared - is_equal.true_count() as u64;
+    Ok(ColumnSkew { column: name.to_owned(), n_compared, n_different, example })
+}
+
+fn is_text(data_type: &DataType) -> bool {
+    matches!(data_type, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View)
+}
+
+fn equal(online: &ArrayRef, offline: &ArrayRef, tolerance: f64) -> Result<BooleanArray, arrow::error::ArrowError> {
+    Ok(match online.data_type() {
         DataType::Float64 => {
             let pairs = online.as_primitive::<Float64Type>().iter().zip(offline.as_primitive::<Float64Type>().iter());
-            pairs.filter(|(one, other)| is_close(*one, *other, 1e-9)).count()
+            pairs.map(|(one, other)| Some(is_close(one, other, tolerance))).collect()
         }
         DataType::Float32 => {
             let pairs = online.as_primitive::<Float32Type>().iter().zip(offline.as_primitive::<Float32Type>().iter());
-            pairs.filter(|(one, other)| is_close(one.map(f64::from), other.map(f64::from), 1e-6)).count()
+            pairs.map(|(one, other)| Some(is_close(one.map(f64::from), other.map(f64::from), tolerance))).collect()
         }
-        _ => not_distinct(online, offline).map_err(|error| unlike().cause(error))?.true_count(),
-    };
-    let n_compared = online.len() as u64;
-    Ok(FeatureSkew { feature: feature.to_owned(), n_compared, n_different: n_compared - n_equal as u64 })
+        _ => not_distinct(online, offline)?,
+    })
 }
 
 fn is_close(one: Option<f64>, other: Option<f64>, tolerance: f64) -> bool {
@@ -123,15 +189,18 @@ fn column<'a>(batch: &'a RecordBatch, name: &str) -> Result<&'a ArrayRef> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
-    use arrow::array::{Float64Array, StringArray};
+    use arrow::array::{Float64Array, StringArray, StringViewArray, TimestampMicrosecondArray};
 
     use super::*;
 
+    fn skew(online: impl Array + 'static, offline: impl Array + 'static) -> Result<ColumnSkew> {
+        let times: ArrayRef = Arc::new(TimestampMicrosecondArray::from(vec![1, 2, 3]));
+        compare("f", &times, &(Arc::new(online) as ArrayRef), &(Arc::new(offline) as ArrayRef), 1e-6)
+    }
+
     #[track_caller]
     fn check(online: impl Array + 'static, offline: impl Array + 'static, n_different: u64) {
-        let skew = compare("f", &(Arc::new(online) as ArrayRef), &(Arc::new(offline) as ArrayRef)).unwrap();
+        let skew = skew(online, offline).unwrap();
         assert_eq!((skew.n_compared, skew.n_different), (3, n_different));
     }
 
@@ -142,15 +211,22 @@ mod tests {
         check(floats(Some(0.31)), floats(Some(0.3)), 1);
         check(floats(None), floats(Some(0.0)), 1);
         check(floats(Some(f64::NAN)), floats(Some(f64::NAN)), 0);
-        check(StringArray::from(vec![Some("a"), None, Some("b")]), StringArray::from(vec![Some("a"), None, None]), 1);
-        let share = FeatureSkew { feature: "f".to_owned(), n_compared: 4, n_different: 1 }.share();
-        assert_eq!(share, 0.25);
+        let texts = vec![Some("a"), None, Some("b")];
+        check(StringArray::from(texts.clone()), StringArray::from(vec![Some("a"), None, None]), 1);
+        check(StringArray::from(texts.clone()), StringViewArray::from(texts), 0);
     }
 
     #[test]
-    fn columns_of_other_types_cannot_be_compared() {
-        let one: ArrayRef = Arc::new(StringArray::from(vec!["1"]));
-        let other: ArrayRef = Arc::new(Float64Array::from(vec![1.0]));
-        assert!(compare("f", &one, &other).unwrap_err().is(BAD_SKEW_CHECK));
+    fn the_first_difference_is_told() {
+        let skew = skew(Float64Array::from(vec![Some(1.0), None, Some(2.0)]), Float64Array::from(vec![1.0, 7.5, 3.0])).unwrap();
+        let at = Timestamp::from_micros(2);
+        assert_eq!(skew.example, Some(SkewExample { at, online: None, offline: Some("7.5".to_owned()) }));
+        assert!((skew.share() - 2.0 / 3.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn texts_and_numbers_cannot_be_compared() {
+        let error = skew(StringArray::from(vec!["1", "2", "3"]), Float64Array::from(vec![1.0, 2.0, 3.0])).unwrap_err();
+        assert!(error.is(BAD_SKEW_CHECK));
     }
 }

@@ -7,11 +7,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::failures::{BAD_MONITOR, UNKNOWN_MONITORED_FEATURE};
 
-/// A monitor as users write it: either `drift` or `metric`, a window and a limit.
+/// A monitor as users write it: one of `drift`, `metric` and `skew`, a window and a limit.
 ///
 /// ```yaml
 /// - {name: feature_drift, drift: psi, over: features, window: 7d, threshold: 0.25, for: 2}
 /// - {name: quality, metric: log_loss, window: 7d, worse_than_reference_by: 0.05, min_labels: 500}
+/// - {name: skew, skew: features, window: 1d, threshold: 0.01}
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -26,7 +27,11 @@ pub struct MonitorDefinition {
     /// Measure predictions against the labels that have arrived.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metric: Option<Metric>,
-    /// Drift: the smallest distance that matters. Metric: the worst value that is still good.
+    /// Compare what predictions saw online with what the tables say was known then: `features` (every input) or a list of inputs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub skew: Option<Over>,
+    /// Drift: the smallest distance that matters. Metric: the worst value that is still good. Skew: the share of predictions that
+    /// may differ.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub threshold: Option<f64>,
     /// Metric: how much worse than in the version's evaluation report is still good, in the metric's unit.
@@ -35,9 +40,15 @@ pub struct MonitorDefinition {
     /// Metric: with fewer labels a window stays undecided.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub min_labels: Option<u64>,
-    /// Drift: with fewer predictions a window stays undecided.
+    /// Drift and skew: with fewer predictions a window stays undecided.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub min_rows: Option<u64>,
+    /// Skew: how far two numbers may be apart and count as equal, relative to the larger one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tolerance: Option<f64>,
+    /// Skew: how many predictions of a window are computed again, at most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sample: Option<u64>,
     /// How much time a window covers.
     pub window: Span,
     /// How often a window ends; as long as a window unless said otherwise.
@@ -54,6 +65,8 @@ fn one() -> u32 {
 
 const DEFAULT_MIN_ROWS: u64 = 100;
 const DEFAULT_MIN_LABELS: u64 = 100;
+const DEFAULT_SKEW_SHARE: f64 = 0.01;
+const MAX_SAMPLE: u64 = 100_000;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
@@ -86,6 +99,26 @@ pub struct Monitor {
 pub enum Watch {
     Drift { method: DriftMethod, over: Over, threshold: f64, min_rows: u64 },
     Metric { metric: Metric, limit: Limit, min_labels: u64 },
+    Skew(SkewWatch),
+}
+
+/// What a skew monitor compares, and how closely.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SkewWatch {
+    /// Inputs by name; none for all of them.
+    pub inputs: Option<Vec<String>>,
+    /// The share of predictions that may differ in an input.
+    pub threshold: f64,
+    pub tolerance: f64,
+    pub sample: u64,
+    pub min_rows: u64,
+}
+
+impl SkewWatch {
+    /// How closely numbers are compared unless the monitor says otherwise.
+    pub const TOLERANCE: f64 = 1e-6;
+    /// How many predictions are computed again unless the monitor says otherwise.
+    pub const SAMPLE: u64 = 1000;
 }
 
 /// How bad a metric may be.
@@ -101,14 +134,24 @@ impl MonitorDefinition {
     /// # Errors
     /// `bad-monitor`, or `unknown-monitored-feature` with the nearest input as a hint.
     pub fn check(&self, task: Task, inputs: &[String]) -> Result<Monitor> {
-        let watch = match (self.drift, self.metric) {
-            (Some(method), None) => self.drift_watch(method, inputs)?,
-            (None, Some(metric)) => self.metric_watch(metric, task)?,
-            (None, None) => return Err(self.bad("watches nothing", "write `drift: psi` or `metric: log_loss`, for example")),
-            (Some(_), Some(_)) => {
+        let watch = match (self.drift, self.metric, &self.skew) {
+            (Some(method), None, None) => self.drift_watch(method, inputs)?,
+            (None, Some(metric), None) => self.metric_watch(metric, task)?,
+            (None, None, Some(over)) => self.skew_watch(over, inputs)?,
+            (None, None, None) => {
+                let hint = "write `drift: psi`, `metric: log_loss` or `skew: features`, for example";
+                return Err(self.bad("watches nothing", hint));
+            }
+            (Some(_), Some(_), None) => {
                 return Err(self.bad("watches drift and a metric at once", "make it two monitors, one for each"));
             }
+            _ => return Err(self.bad("watches skew and something else at once", "make it two monitors, one for each")),
         };
+        if self.skew.is_none() && (self.tolerance.is_some() || self.sample.is_some()) {
+            return Err(
+                self.bad("gives parts of a skew monitor", "leave out `tolerance` and `sample`, or write `skew: features`")
+            );
+        }
         let every = self.every.unwrap_or(self.window);
         if self.window <= Span::ZERO || every <= Span::ZERO {
             return Err(self.bad("has a window without length", "write a length of time, like window: 7d"));
@@ -129,21 +172,59 @@ impl MonitorDefinition {
             return Err(self.bad("has a threshold that is no distance", "write a number from 0 on, like threshold: 0.25"));
         }
         let over = self.over.clone().unwrap_or(Over::Group(Group::Features));
-        if let Over::Features(features) = &over {
-            if features.is_empty() {
-                return Err(self.bad("watches an empty list of features", "write over: features to watch all of them"));
-            }
-            if let Some(unknown) = features.iter().find(|feature| !inputs.contains(feature)) {
-                let known = inputs.iter().map(String::as_str);
-                let hint = nearest(unknown, known.clone()).map_or_else(
-                    || format!("the model's inputs are {}", known.collect::<Vec<_>>().join(", ")),
-                    |name| format!("did you mean `{name}`?"),
-                );
-                let message = format!("monitor `{}` watches `{unknown}`, which is no input of the model", self.name);
-                return Err(UNKNOWN_MONITORED_FEATURE.error(message).hint(hint));
-            }
-        }
+        self.known_inputs(&over, inputs)?;
         Ok(Watch::Drift { method, over, threshold, min_rows: self.min_rows.unwrap_or(DEFAULT_MIN_ROWS) })
+    }
+
+    fn skew_watch(&self, over: &Over, inputs: &[String]) -> Result<Watch> {
+        if self.worse_than_reference_by.is_some() || self.min_labels.is_some() || self.over.is_some() {
+            let hint = "leave out `worse_than_reference_by`, `min_labels` and `over`; `skew` itself says what is compared";
+            return Err(self.bad("gives a skew monitor parts of another kind", hint));
+        }
+        self.known_inputs(over, inputs)?;
+        let watched = match over {
+            Over::Group(Group::Features) => None,
+            Over::Features(features) => Some(features.clone()),
+            Over::Group(Group::Predictions) => {
+                return Err(self.bad("compares predictions with themselves", "write `skew: features`, or a list of inputs"));
+            }
+        };
+        let threshold = self.threshold.unwrap_or(DEFAULT_SKEW_SHARE);
+        if !(0.0..1.0).contains(&threshold) {
+            return Err(self.bad("has a threshold that is no share", "write a number from 0 to below 1, like threshold: 0.01"));
+        }
+        let tolerance = self.tolerance.unwrap_or(SkewWatch::TOLERANCE);
+        if !(0.0..1.0).contains(&tolerance) {
+            return Err(
+                self.bad("has a tolerance that is no share", "write a number from 0 to below 1, like tolerance: 0.000001")
+            );
+        }
+        let sample = self.sample.unwrap_or(SkewWatch::SAMPLE);
+        let min_rows = self.min_rows.unwrap_or(DEFAULT_MIN_ROWS).max(1);
+        if !(1..=MAX_SAMPLE).contains(&sample) {
+            return Err(
+                self.bad("has a sample that is too small or too large", "write a number from 1 to 100000, like sample: 1000")
+            );
+        }
+        Ok(Watch::Skew(SkewWatch { inputs: watched, threshold, tolerance, sample, min_rows }))
+    }
+
+    /// Whether a list names inputs of the model.
+    fn known_inputs(&self, over: &Over, inputs: &[String]) -> Result<()> {
+        let Over::Features(features) = over else { return Ok(()) };
+        if features.is_empty() {
+            return Err(
+                self.bad("watches an empty list of features", "write over: features, or skew: features, to watch all of them")
+            );
+        }
+        let Some(unknown) = features.iter().find(|feature| !inputs.contains(feature)) else { return Ok(()) };
+        let known = inputs.iter().map(String::as_str);
+        let hint = nearest(unknown, known.clone()).map_or_else(
+            || format!("the model's inputs are {}", known.collect::<Vec<_>>().join(", ")),
+            |name| format!("did you mean `{name}`?"),
+        );
+        let message = format!("monitor `{}` watches `{unknown}`, which is no input of the model", self.name);
+        Err(UNKNOWN_MONITORED_FEATURE.error(message).hint(hint))
     }
 
     fn metric_watch(&self, metric: Metric, task: Task) -> Result<Watch> {

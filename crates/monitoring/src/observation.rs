@@ -7,7 +7,7 @@ use lw_stats::{
 use serde::{Deserialize, Serialize};
 
 use crate::failures::MONITOR_WITHOUT_REFERENCE;
-use crate::{Group, Limit, Monitor, Over, Reference, TimeWindow, Watch, WindowCounts};
+use crate::{Group, Limit, Monitor, Over, Reference, SkewWatch, TimeWindow, Watch, WindowCounts};
 
 /// What a window means for the alert.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,6 +63,49 @@ impl Observation {
 /// What the prediction is called among the items of drift.
 const PREDICTION: &str = "prediction";
 
+/// How often an input that predictions saw was not what the tables say was known then.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SkewedInput {
+    pub input: String,
+    pub n_compared: u64,
+    pub n_different: u64,
+}
+
+/// Judges a window of a skew monitor: `n_rows` predictions, of which some were computed again.
+pub fn observe_skew(
+    monitor: &Name,
+    watch: &SkewWatch,
+    inputs: &[SkewedInput],
+    n_rows: u64,
+    window: TimeWindow,
+) -> Vec<Observation> {
+    let observation = |input: &SkewedInput| {
+        let share = (input.n_compared > 0).then(|| input.n_different as f64 / input.n_compared as f64);
+        let verdict = match share {
+            Some(_) if n_rows < watch.min_rows => Verdict::Undecided,
+            Some(share) if share > watch.threshold => Verdict::Breach,
+            Some(_) => Verdict::Healthy,
+            None => Verdict::Undecided,
+        };
+        Observation {
+            monitor: monitor.clone(),
+            window,
+            item: input.input.clone(),
+            statistic: SKEW.to_owned(),
+            value: share,
+            limit: Some(watch.threshold),
+            p_value: None,
+            n_rows,
+            n_labels: 0,
+            verdict,
+        }
+    };
+    inputs.iter().map(observation).collect()
+}
+
+/// What the share of differing predictions is called among the statistics.
+const SKEW: &str = "skew";
+
 /// Measures a window as the monitor asks.
 ///
 /// # Errors
@@ -96,6 +139,7 @@ pub fn observe(monitor: &Monitor, reference: &Reference, counts: &WindowCounts, 
             }
             Ok(against_noise(compared, *threshold))
         }
+        Watch::Skew(_) => Err(lw_core::Error::bug(format!("`{}` compares with tables, not with a reference", monitor.name))),
     }
 }
 
@@ -179,4 +223,30 @@ fn against_noise(compared: Vec<(Observation, Option<Drift>)>, practical_effect: 
         Observation { value: Some(drift.value), limit: Some(limit), p_value: Some(drift.p_value), verdict, ..blank }
     };
     compared.into_iter().map(hold).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use lw_core::{Span, Timestamp};
+
+    use super::*;
+
+    #[track_caller]
+    fn check(n_different: u64, n_compared: u64, n_rows: u64, want: Verdict) {
+        let watch = SkewWatch { inputs: None, threshold: 0.1, tolerance: 0.0, sample: 100, min_rows: 20 };
+        let inputs = [SkewedInput { input: "amount".to_owned(), n_compared, n_different }];
+        let window = TimeWindow::ending(Timestamp::from_micros(0), Span::from_days(1));
+        let monitor = Name::parse("skew").unwrap();
+        let observations = observe_skew(&monitor, &watch, &inputs, n_rows, window);
+        assert_eq!((judge(&observations), observations[0].limit), (want, Some(0.1)));
+    }
+
+    #[test]
+    fn a_share_above_the_threshold_breaches_once_there_are_enough_rows() {
+        check(0, 100, 5000, Verdict::Healthy);
+        check(10, 100, 5000, Verdict::Healthy);
+        check(11, 100, 5000, Verdict::Breach);
+        check(19, 19, 19, Verdict::Undecided);
+        check(0, 0, 5000, Verdict::Undecided);
+    }
 }

@@ -1,9 +1,9 @@
 //! The statements of this stage, one function each.
 
-use lw_core::{Change, Error, Name, Result, Timestamp, canonical_json};
+use lw_core::{Change, Error, Name, Result, Span, Timestamp, canonical_json};
 use lw_store::{Reader, Row, Tx};
 
-use crate::{Alert, Observation, RetrainRequest, TimeWindow, Verdict};
+use crate::{Alert, DataKind, FreshnessAlert, Observation, Promise, RetrainRequest, TimeWindow, Verdict};
 
 /// Writes an observation, or what late labels have made of it.
 pub(crate) fn put_observation(tx: &mut Tx<'_>, model: &Name, version: u64, observation: &Observation) -> Result<()> {
@@ -117,6 +117,35 @@ pub(crate) fn put_alert(alert: &Alert) -> Change {
         .set("window_end", alert.window_end)
         .set("changed_at", alert.changed_at)
         .set("reasons", canonical_json(&alert.reasons))
+}
+
+/// The freshness alerts of all tables and views that ever had one.
+pub(crate) fn freshness_alerts(reader: &mut Reader<'_>) -> Result<Vec<FreshnessAlert>> {
+    let rows = reader
+        .query("SELECT kind, name, state, newest_event, limit_us, changed_at FROM freshness_alert ORDER BY kind, name", &[])?;
+    let read = |row: &Row| {
+        let kind = row.text("kind")?;
+        let known = DataKind::ALL.into_iter().find(|known| known.name() == kind);
+        let promise = Promise {
+            kind: known.ok_or_else(|| Error::bug(format!("there is a freshness alert of a `{kind}`")))?,
+            name: Name::parse(&row.text("name")?)?,
+            newest_event: row.opt_time("newest_event")?,
+            limit: Span::from_micros(row.int("limit_us")?),
+        };
+        Ok(FreshnessAlert { promise, state: row.json("state")?, changed_at: row.time("changed_at")? })
+    };
+    rows.iter().map(read).collect()
+}
+
+pub(crate) fn put_freshness_alert(alert: &FreshnessAlert) -> Change {
+    let promise = &alert.promise;
+    Change::put("freshness_alert")
+        .key("kind", promise.kind.name())
+        .key("name", &promise.name)
+        .set("state", canonical_json(&alert.state))
+        .set("newest_event", promise.newest_event)
+        .set("limit_us", promise.limit.micros())
+        .set("changed_at", alert.changed_at)
 }
 
 /// When a retraining of the model was asked for last.

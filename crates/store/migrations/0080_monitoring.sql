@@ -1,5 +1,5 @@
 -- monitoring
--- governed: monitor_alert, retrain_trigger
+-- governed: monitor_alert, freshness_alert, retrain_trigger
 
 -- What monitors saw, one row a window and item. Many; refreshed while labels arrive. Verdict: healthy, breach, undecided.
 CREATE TABLE monitor_observation (
@@ -31,6 +31,17 @@ CREATE TABLE monitor_alert (
     changed_at BIGINT NOT NULL,
     reasons TEXT NOT NULL,
     PRIMARY KEY (model, monitor)
+);
+
+-- Where the freshness of tables and feature views stands, once it was broken. Kind: table, feature_view.
+CREATE TABLE freshness_alert (
+    kind TEXT NOT NULL,
+    name TEXT NOT NULL,
+    state TEXT NOT NULL,
+    newest_event BIGINT,
+    limit_us BIGINT NOT NULL,
+    changed_at BIGINT NOT NULL,
+    PRIMARY KEY (kind, name)
 );
 
 -- Retrainings that alerts asked for, one a model, monitor and window.

@@ -3,8 +3,8 @@ use std::sync::Arc;
 use lw_core::{DataType, Scalar};
 use lw_engine::batch_from_rows;
 use lw_features::{
-    EmbeddedStore, FeatureSkew, Freshness, JoinedView, Lookup, MaterializationFeed, Materializer, MemoryStore, OnlineStore,
-    OnlineView, check_skew, freshness,
+    ColumnSkew, EmbeddedStore, Freshness, JoinedView, Lookup, MaterializationFeed, Materializer, MemoryStore, OnlineStore,
+    OnlineView, SkewCheck, SkewExample, freshness,
 };
 use lw_store::testing::{self, TestDirectory};
 
@@ -79,8 +79,18 @@ async fn skew_is_the_share_of_values_that_training_would_not_have_seen() {
     let rows = [row("AA", 6.0, Some(20.0)), row("UA", 9.5, Some(60.0)), row("UA", 10.0, Some(60.0)), row("AA", 40.0, None)];
     let logged = batch_from_rows(&logged_schema, &rows).unwrap();
     let joined = JoinedView::new(&view, [("carrier".to_owned(), "airline".to_owned())].into());
-    let skew = check_skew(&engine, &joined, &sources, &logged, "at").await.unwrap();
-    assert_eq!(skew, [FeatureSkew { feature: "carrier_delay".to_owned(), n_compared: 4, n_different: 1 }]);
+    let check = SkewCheck {
+        views: &[joined],
+        request: &["airline".to_owned()],
+        expressions: &[],
+        columns: &["carrier_delay".to_owned()],
+        time_column: "at",
+        tolerance: 1e-6,
+        sources: &sources,
+    };
+    let skew = check.run(&engine, &logged).await.unwrap();
+    let example = Some(SkewExample { at: hour(9.5), online: Some("60.0".to_owned()), offline: None });
+    assert_eq!(skew, [ColumnSkew { column: "carrier_delay".to_owned(), n_compared: 4, n_different: 1, example }]);
     assert_eq!(skew[0].share(), 0.25);
 }
 

@@ -1,5 +1,7 @@
 use lw_core::Failure;
-use lw_monitoring::{BAD_MONITOR, DriftMethod, Group, Limit, Metric, MonitorDefinition, Over, UNKNOWN_MONITORED_FEATURE, Watch};
+use lw_monitoring::{
+    BAD_MONITOR, DriftMethod, Group, Limit, Metric, MonitorDefinition, Over, SkewWatch, UNKNOWN_MONITORED_FEATURE, Watch,
+};
 use lw_stats::Task;
 
 fn parse(yaml: &str) -> MonitorDefinition {
@@ -40,6 +42,18 @@ fn monitors_read_like_the_model_file() {
         "{name: quality, metric: auc, window: 7d, threshold: 0.6, every: 1d}",
         Watch::Metric { metric: Metric::Auc, limit: Limit::WorseThan(0.6), min_labels: 100 },
     );
+    let skew = SkewWatch { inputs: None, threshold: 0.01, tolerance: 1e-6, sample: 1000, min_rows: 100 };
+    check("{name: skew, skew: features, window: 7d}", Watch::Skew(skew.clone()));
+    check(
+        "{name: skew, skew: [carrier], window: 7d, threshold: 0.1, tolerance: 0.001, sample: 50, min_rows: 1}",
+        Watch::Skew(SkewWatch {
+            inputs: Some(vec!["carrier".to_owned()]),
+            threshold: 0.1,
+            tolerance: 0.001,
+            sample: 50,
+            min_rows: 1,
+        }),
+    );
     let two =
         parse("{name: feature_drift, drift: psi, window: 7d, for: 2, every: 1d}").check(Task::Regression, &inputs()).unwrap();
     assert_eq!((two.n_windows, two.every.to_string().as_str()), (2, "1d"));
@@ -63,6 +77,13 @@ fn monitors_that_make_no_sense_are_refused_with_a_hint() {
     check_refused("{name: m, drift: psi, window: 7d, min_labels: 3}", BAD_MONITOR, "no labels");
     check_refused("{name: m, drift: psi, window: 7d, over: []}", BAD_MONITOR, "over: features");
     check_refused("{name: m, drift: psi, window: 7d, over: [carier]}", UNKNOWN_MONITORED_FEATURE, "`carrier`");
+    check_refused("{name: m, skew: features, drift: psi, window: 7d}", BAD_MONITOR, "two monitors");
+    check_refused("{name: m, skew: predictions, window: 7d}", BAD_MONITOR, "skew: features");
+    check_refused("{name: m, skew: [carier], window: 7d}", UNKNOWN_MONITORED_FEATURE, "`carrier`");
+    check_refused("{name: m, skew: features, window: 7d, threshold: 1}", BAD_MONITOR, "below 1");
+    check_refused("{name: m, skew: features, window: 7d, sample: 0}", BAD_MONITOR, "sample: 1000");
+    check_refused("{name: m, skew: features, window: 7d, min_labels: 3}", BAD_MONITOR, "leave out");
+    check_refused("{name: m, drift: psi, window: 7d, sample: 3}", BAD_MONITOR, "skew: features");
     check_refused("{name: m, metric: auc, window: 7d}", BAD_MONITOR, "worse_than_reference_by");
     check_refused("{name: m, metric: auc, window: 7d, threshold: 0.6, worse_than_reference_by: 0.1}", BAD_MONITOR, "one of");
     check_refused("{name: m, metric: auc, window: 7d, threshold: .nan}", BAD_MONITOR, "one of");

@@ -29,6 +29,7 @@ impl Answers {
 }
 
 /// Reads the answers that a version gave from `from` on and before `to`, joined with the labels known by `as_of`.
+#[tracing::instrument(level = "debug", skip_all)]
 pub async fn answers(
     workspace: &Workspace,
     model: &ModelDefinition,

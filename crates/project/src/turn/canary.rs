@@ -12,6 +12,7 @@ use crate::versions;
 use crate::workspace::Workspace;
 
 /// Gathers the facts about a canary, lets the rule decide and carries its verdict out.
+#[tracing::instrument(level = "debug", skip_all)]
 pub async fn judge(workspace: &Workspace, model: &ModelDefinition, deployment: &Deployment) -> Result<()> {
     let (Some(rollout), Some(canary)) = (&model.rollout, &deployment.routing.canary) else {
         return Ok(());

@@ -1,16 +1,19 @@
 //! The monitors of the champion.
 
 use lw_core::{Actor, Result, Timestamp};
-use lw_monitoring::{Monitor, Monitoring, Reference, RetrainPolicy, TimeWindow, Watched, WindowCounts, observe};
+use lw_monitoring::{Monitor, Monitoring, Reference, RetrainPolicy, TimeWindow, Watch, Watched, WindowCounts, observe};
 use lw_serving::Deployment;
 
 use super::answers;
 use crate::definition::ModelDefinition;
+use crate::project::Project;
+use crate::skew;
 use crate::versions;
 use crate::workspace::Workspace;
 
 /// Judges every window that has ended since the last turn.
-pub async fn watch(workspace: &Workspace, model: &ModelDefinition, deployment: &Deployment) -> Result<()> {
+#[tracing::instrument(level = "debug", skip_all)]
+pub async fn watch(workspace: &Workspace, project: &Project, model: &ModelDefinition, deployment: &Deployment) -> Result<()> {
     if model.monitors.is_empty() {
         return Ok(());
     }
@@ -31,6 +34,12 @@ pub async fn watch(workspace: &Workspace, model: &ModelDefinition, deployment: &
     )?;
     let mut counted: Option<(TimeWindow, WindowCounts)> = None;
     for due in due {
+        if let Watch::Skew(watch) = &due.monitor.watch {
+            let monitor = (&due.monitor.name, watch);
+            let observations = skew::observe(workspace, project, (&model.model, version), monitor, due.window).await?;
+            monitoring.record(&ctx, &watched, &due, observations).await?;
+            continue;
+        }
         // Monitors of one model mostly share their windows, and the answers of a window are read once.
         let counts = match counted.take().filter(|(window, _)| *window == due.window) {
             Some((_, counts)) => counts,

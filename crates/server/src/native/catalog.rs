@@ -1,9 +1,9 @@
 //! What there is: tables, feature views, tracked runs, alerts.
 
-use axum::extract::{Path, State};
-use lw_core::{Name, Timestamp};
+use axum::extract::{Extension, Path, State};
+use lw_core::{Ctx, Name, Span, Timestamp};
 use lw_features::{OnlineView, find_view, newest_views};
-use lw_monitoring::Monitoring;
+use lw_monitoring::{Monitoring, SkewWatch, freshness_alerts};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -23,7 +23,12 @@ pub fn routes() -> Vec<Route> {
         Route::get("/api/v1/feature-views", Action::Read, "feature_view", views)
             .summary("Every feature view with how far it has come online"),
         Route::get("/api/v1/feature-views/{view}", Action::Read, "feature_view", view).summary("One feature view"),
-        Route::get("/api/v1/alerts", Action::Read, "alert", alerts).summary("Alerts of all models; ?model=NAME"),
+        Route::get("/api/v1/alerts", Action::Read, "alert", alerts)
+            .summary("Alerts of models, and of tables and views that are not fresh; ?model=NAME"),
+        Route::get("/api/v1/freshness", Action::Read, "table", fresh)
+            .summary("Every table and view that promises to be fresh, with the age of its newest event"),
+        Route::get("/api/v1/models/{model}/skew", Action::Read, "model", skew)
+            .summary("Compares a sample of the champion's newest predictions with the tables; ?window=7d&sample=N"),
         Route::get("/api/v1/observations/{model}", Action::Read, "alert", observations)
             .summary("What the monitors measured; ?after=TIME&limit=N"),
         Route::get("/api/v1/runs", Action::Read, "run", runs).summary("Tracked runs, newest first; ?limit=N"),
@@ -108,16 +113,56 @@ struct AlertQuery {
 async fn alerts(State(app): State<App>, Query(query): Query<AlertQuery>) -> Answer<axum::Json<Value>> {
     let mut alerts = Monitoring::new(app.store().clone()).alerts(query.model.as_ref()).await?;
     alerts.sort_by_key(|alert| (!alert.state.is_firing(), alert.changed_at));
-    let items: Vec<Value> = alerts
+    let mut items: Vec<Value> = alerts
         .iter()
         .map(|alert| {
             json!({
-                "model": alert.model, "monitor": alert.monitor, "version": alert.version, "state": alert.state.name(),
+                "subject": format!("model/{}", alert.model), "model": alert.model, "monitor": alert.monitor, "version": alert.version, "state": alert.state.name(),
                 "since": alert.window_end, "changed_at": alert.changed_at, "reasons": alert.reasons,
             })
         })
         .collect();
+    if query.model.is_none() {
+        items.extend(freshness_alerts(app.store()).await?.iter().map(|alert| {
+            json!({
+                "subject": format!("{}/{}", alert.promise.kind.name(), alert.promise.name), "monitor": "freshness",
+                "state": alert.state.name(), "since": alert.changed_at, "changed_at": alert.changed_at,
+                "reasons": [alert.promise.to_string()],
+            })
+        }));
+        // Both lists are in order by themselves.
+        items.sort_by_key(|item| item["state"] != "firing");
+    }
     Ok(axum::Json(json!({ "items": items })))
+}
+
+async fn fresh(State(app): State<App>) -> Answer<axum::Json<Value>> {
+    Ok(axum::Json(json!({ "items": app.workspace()?.freshness().await? })))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SkewQuery {
+    window: Option<Span>,
+    sample: Option<u64>,
+}
+
+const SKEW_WINDOW: Span = Span::from_days(7);
+const MAX_SKEW_SAMPLE: u64 = 100_000;
+
+async fn skew(
+    State(app): State<App>,
+    Extension(ctx): Extension<Ctx>,
+    Path(model): Path<String>,
+    Query(query): Query<SkewQuery>,
+) -> Answer<axum::Json<Value>> {
+    let sample = query.sample.unwrap_or(SkewWatch::SAMPLE).clamp(1, MAX_SKEW_SAMPLE);
+    let skew = app.workspace()?.skew(&ctx, &Name::parse(&model)?, query.window.unwrap_or(SKEW_WINDOW), sample).await?;
+    let mut value = json!(skew);
+    for (input, skew) in value["inputs"].as_array_mut().into_iter().flatten().zip(&skew.inputs) {
+        input["share"] = skew.share().into();
+    }
+    Ok(axum::Json(value))
 }
 
 #[derive(Deserialize)]
