@@ -272,11 +272,15 @@ fn the_log_is_followed_by_cursor() {
         let steps = (0..10).map(|n| step(&format!("s{n}"), "noop", json!({}), &[])).collect();
         let view = bench.run(pipeline("talkative", steps)).await;
         let run = &view.summary.run;
-        let all = bench.pipelines.log(run, 0, 100).await.unwrap();
+        let all = bench.pipelines.log(run, None, 0, 100).await.unwrap();
         assert_eq!(all.iter().map(|line| line.cursor).collect::<Vec<_>>(), (1..=10).collect::<Vec<_>>());
         assert!(all.iter().all(|line| line.line == format!("{} begins", line.step)), "{all:?}");
-        assert_eq!(bench.pipelines.log(run, 7, 2).await.unwrap(), all[7..9]);
-        assert!(bench.pipelines.log(run, 10, 2).await.unwrap().is_empty());
+        assert_eq!(bench.pipelines.log(run, None, 7, 2).await.unwrap(), all[7..9]);
+        assert!(bench.pipelines.log(run, None, 10, 2).await.unwrap().is_empty());
+        let step = all[0].step.clone();
+        let of_step = bench.pipelines.log(run, Some(&step), 0, 100).await.unwrap();
+        assert_eq!(of_step, all.iter().filter(|line| line.step == step).cloned().collect::<Vec<_>>());
+        assert!(bench.pipelines.log(run, Some("none"), 0, 100).await.unwrap().is_empty());
     });
 }
 
