@@ -18,9 +18,9 @@ use serde_json::json;
 
 use crate::definition::ModelDefinition;
 use crate::failures::UNKNOWN_MODEL;
-use crate::{features, freshness};
 use crate::project::Project;
 use crate::workspace::Workspace;
+use crate::{features, freshness};
 
 /// How often a server turns the loop.
 const PACE: Duration = Duration::from_secs(5);
