@@ -6,6 +6,7 @@ use serde_json::json;
 
 use crate::check::Relation;
 use crate::failures::UNKNOWN_FEATURE_VIEW;
+use crate::rows::ledger_name;
 use crate::{ViewDefinition, queries};
 
 /// A registered version of a feature view.
@@ -110,7 +111,7 @@ fn register(tx: &mut Tx<'_>, view: &ViewDefinition, relation: &Relation) -> Resu
 
 /// `flights` → `data/flights`, as the ledger names tables.
 fn table_name(sql_name: &str) -> String {
-    lw_engine::TableId::parse(sql_name).map_or_else(|_| sql_name.to_owned(), |table| table.to_string())
+    lw_engine::TableId::parse(sql_name).map_or_else(|_| sql_name.to_owned(), |table| ledger_name(&table))
 }
 
 /// A version of a view, the newest if none is given.

@@ -7,7 +7,7 @@ use arrow::array::{Array, ArrayRef, BooleanArray, RecordBatch, TimestampMicrosec
 use arrow::compute::filter_record_batch;
 use arrow::datatypes::{Schema as ArrowSchema, SchemaRef};
 use lw_core::{DataType, Digest, Error, Result, Subject, SubjectKind, Timestamp};
-use lw_engine::{Binding, Bound, Engine, TableId, table_names, to_arrow};
+use lw_engine::{Area, Binding, Bound, Engine, TableId, table_names, to_arrow};
 use serde::{Deserialize, Serialize};
 
 use crate::ViewDefinition;
@@ -33,8 +33,13 @@ impl TableVersion {
     }
 
     pub fn subject(&self) -> Subject {
-        Subject::new(SubjectKind::Table, self.table.to_string(), self.version)
+        Subject::new(SubjectKind::Table, ledger_name(&self.table), self.version)
     }
+}
+
+/// The name of a table in the ledger: that of its source, by which ingestion writes of it too, so that lineage leads from one to the other.
+pub(crate) fn ledger_name(table: &TableId) -> String {
+    if table.area == Area::Data { table.name.to_string() } else { table.to_string() }
 }
 
 /// What the names in the SQL of views stand for: versions of tables, and the views that views read.

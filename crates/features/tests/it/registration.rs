@@ -26,7 +26,7 @@ fn a_view_gets_a_new_version_only_when_its_definition_changes() {
         let wanted =
             ["feature_view.register feature_view/carrier_delays@1", "feature_view.register feature_view/carrier_delays@2"];
         assert_eq!(actions, wanted);
-        assert!(entries.iter().all(|entry| entry.inputs[0].subject.to_string() == "table/data/flights"));
+        assert!(entries.iter().all(|entry| entry.inputs[0].subject.to_string() == "table/flights"));
         assert!(store.verify().await.unwrap().is_sound());
     });
 }

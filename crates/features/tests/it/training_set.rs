@@ -87,7 +87,7 @@ fn a_training_set_holds_what_was_known_and_can_be_made_again() {
         let entries = store.entries(EntryFilter::all()).await.unwrap();
         let entry = entries.iter().find(|entry| entry.action == "training_set.build").unwrap();
         let inputs: Vec<String> = entry.inputs.iter().map(|input| input.subject.to_string()).collect();
-        assert_eq!(inputs, ["table/data/flights@0", "feature_view/carrier_delays@1"]);
+        assert_eq!(inputs, ["table/flights@0", "feature_view/carrier_delays@1"]);
         assert!(entry.inputs.iter().all(|input| input.digest.is_some()));
         assert!(entry.outputs.iter().any(|output| output.subject.kind == SubjectKind::Artifact));
         assert!(store.verify().await.unwrap().is_sound());
