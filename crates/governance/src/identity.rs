@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::access::check_roles;
-use crate::{ACTOR_DISABLED, ACTOR_EXISTS, ACTOR_NOT_FOUND, BAD_ACTOR, BAD_LABEL, Identities, Role, queries};
+use crate::{ACTOR_DISABLED, ACTOR_EXISTS, ACTOR_NOT_FOUND, Action, BAD_ACTOR, BAD_LABEL, Identities, Role, queries};
 
 /// A person (`ana`) or a service (`service:ci`).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,6 +34,16 @@ pub struct NewIdentity {
 pub struct RoleChange {
     pub grant: BTreeSet<Role>,
     pub revoke: BTreeSet<Role>,
+}
+
+/// Something that an identity tried and may not do.
+#[derive(Debug, Clone, Copy)]
+pub struct Refusal {
+    pub action: Action,
+    /// The kind of thing that it would have been done to.
+    pub resource: &'static str,
+    /// How often the same was refused since the last entry about it.
+    pub n_unrecorded: u64,
 }
 
 impl Identity {
@@ -112,6 +122,18 @@ impl Identities {
                 }
                 let payload = json!({"before": identity.roles, "after": roles});
                 record(tx, "actor.change_roles", Identity { roles, ..identity }, payload)
+            })
+            .await
+    }
+
+    /// Keeps in the ledger that the acting identity was refused.
+    pub async fn record_refusal(&self, ctx: &Ctx, refusal: Refusal) -> Result<()> {
+        let Refusal { action, resource, n_unrecorded } = refusal;
+        let payload = json!({"action": action, "resource": resource, "n_unrecorded": n_unrecorded});
+        self.store
+            .write(ctx, move |tx| {
+                let subject = Subject::unversioned(SubjectKind::Actor, tx.actor().as_str());
+                tx.record(Draft::new("access.refuse", subject).payload(payload)).map(drop)
             })
             .await
     }

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 
@@ -27,6 +28,8 @@ const N_READERS: usize = 3;
 pub struct Store(Arc<Inner>);
 
 struct Inner {
+    /// Groups of writes so far; none where other processes write, too.
+    n_groups: Option<Arc<AtomicU64>>,
     writes: Option<SyncSender<Box<dyn Job>>>,
     reads: Option<SyncSender<Read>>,
     threads: Vec<JoinHandle<()>>,
@@ -59,9 +62,12 @@ impl Store {
         open_reader: impl FnMut() -> Result<C> + Clone + Send + 'static,
         lock: Option<WorkspaceLock>,
     ) -> Result<Self> {
+        // A lock means that no other process writes.
+        let (n_groups, is_alone) = (Arc::new(AtomicU64::new(0)), lock.is_some());
+        let counter = Arc::clone(&n_groups);
         let (writes, waiting_writes) = sync_channel(MAX_WAITING);
         let (started, has_started) = sync_channel(1);
-        let writer = spawn("metadata-writer", move || write_all(open_writer, &waiting_writes, &started, lock))?;
+        let writer = spawn("metadata-writer", move || write_all(open_writer, &waiting_writes, &started, &counter, lock))?;
         let governed = has_started.recv().map_err(|_| Error::bug("the writer of the metadata database died at its start"))??;
         let (reads, waiting_reads) = sync_channel(MAX_WAITING);
         let waiting_reads = Arc::new(Mutex::new(waiting_reads));
@@ -70,7 +76,8 @@ impl Store {
             let (open, waiting, governed) = (open_reader.clone(), waiting_reads.clone(), governed.clone());
             threads.push(spawn(&format!("metadata-reader-{index}"), move || read_all(open, &waiting, &governed))?);
         }
-        Ok(Self(Arc::new(Inner { writes: Some(writes), reads: Some(reads), threads })))
+        let n_groups = is_alone.then_some(n_groups);
+        Ok(Self(Arc::new(Inner { n_groups, writes: Some(writes), reads: Some(reads), threads })))
     }
 
     /// Runs a closure in a transaction. Returns once its changes are on disk, together with those of others that waited. A closure
@@ -102,6 +109,12 @@ impl Store {
         });
         send(self.0.reads.as_ref(), read)?;
         answer.await.unwrap_or_else(|_| Err(Error::bug("the readers of the metadata database died")))
+    }
+
+    /// A number that grows with every write, before the write is acknowledged: while it stands, what was read before still holds.
+    /// None if other processes may write, too.
+    pub fn moment(&self) -> Option<u64> {
+        self.0.n_groups.as_ref().map(|n_groups| n_groups.load(Ordering::SeqCst))
     }
 
     /// [`Store::write`] for a thread that may wait.
@@ -177,6 +190,7 @@ fn write_all<C: Connection>(
     mut open: impl FnMut() -> Result<C>,
     jobs: &Receiver<Box<dyn Job>>,
     started: &SyncSender<Result<Governed>>,
+    n_groups: &AtomicU64,
     lock: Option<WorkspaceLock>,
 ) {
     let opened = open().and_then(|mut connection| {
@@ -186,7 +200,7 @@ fn write_all<C: Connection>(
     match opened {
         Ok((connection, governed)) => {
             if started.send(Ok(governed.clone())).is_ok() {
-                serve(jobs, &governed, open, Some(connection));
+                serve(jobs, &governed, n_groups, open, Some(connection));
             }
         }
         Err(error) => {

@@ -5,6 +5,7 @@
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::Receiver;
 
 use lw_core::{Ctx, Error, Result};
@@ -68,10 +69,12 @@ pub(crate) fn panicked(panic: &(dyn Any + Send)) -> Error {
     Error::bug(format!("a closure panicked: {}", text.unwrap_or("no message")))
 }
 
-/// Serves writes until the last [`crate::Store`] is gone. `connect` makes a connection where the last one was lost.
+/// Serves writes until the last [`crate::Store`] is gone. `connect` makes a connection where the last one was lost; `n_groups` counts
+/// what was written, before anybody is told of it.
 pub(crate) fn serve<C: Connection>(
     jobs: &Receiver<Box<dyn Job>>,
     governed: &Governed,
+    n_groups: &AtomicU64,
     mut connect: impl FnMut() -> Result<C>,
     mut open: Option<C>,
 ) {
@@ -82,7 +85,7 @@ pub(crate) fn serve<C: Connection>(
         let begun = open.take().and_then(|connection| begin(connection).ok());
         match begun.map_or_else(|| connect().and_then(begin), Ok) {
             Ok((mut connection, head)) => {
-                let is_usable = commit_group(&mut connection, governed, head, group);
+                let is_usable = commit_group(&mut connection, governed, head, n_groups, group);
                 open = is_usable.then_some(connection);
             }
             Err(error) => finish_all(group, Err(error)),
@@ -91,8 +94,15 @@ pub(crate) fn serve<C: Connection>(
 }
 
 /// Runs a group in the transaction that has begun. Returns whether the connection can be used again.
-fn commit_group(connection: &mut dyn Connection, governed: &Governed, head: Option<Head>, mut group: Vec<Box<dyn Job>>) -> bool {
+fn commit_group(
+    connection: &mut dyn Connection,
+    governed: &Governed,
+    head: Option<Head>,
+    n_groups: &AtomicU64,
+    mut group: Vec<Box<dyn Job>>,
+) -> bool {
     let committed = run_group(connection, governed, head, &mut group);
+    n_groups.fetch_add(1, Ordering::SeqCst);
     // A failing rollback has nothing to add to the failure before it but a reason to reconnect.
     let is_usable = committed.is_ok()
         || if connection.is_in_transaction() {

@@ -198,3 +198,34 @@ fn the_token_file_belongs_to_its_owner_alone() {
         assert!(error.is(TOKEN_FILE));
     });
 }
+
+#[test]
+fn what_is_remembered_ends_with_the_next_change() {
+    both(|store| async move {
+        let (identities, clock) = (Identities::new(store.clone()), Arc::new(SimulatedClock::at(ctx("ana").now())));
+        let admin = Ctx { clock: clock.clone(), ..ctx("ana") };
+        add(&identities, &admin, "bo", &[Role::Viewer]).await.unwrap();
+        let new = issue(&identities, &admin, "bo").await.unwrap();
+        // Each is asked twice: the second answer is remembered. Another handle on the store makes the changes.
+        let ask = async || {
+            let first = identities.authenticate(&admin, new.text()).await;
+            let second = identities.authenticate(&admin, new.text()).await;
+            assert_eq!(first.as_ref().ok(), second.as_ref().ok());
+            second.map(|found| found.identity.roles.iter().copied().collect::<Vec<_>>())
+        };
+        let other = Identities::new(store);
+        assert_eq!(ask().await.unwrap(), [Role::Viewer]);
+        let grant = RoleChange { grant: [Role::Engineer].into(), ..RoleChange::default() };
+        other.change_roles(&admin, &Actor::new("bo"), grant).await.unwrap();
+        assert_eq!(ask().await.unwrap(), [Role::Viewer, Role::Engineer]);
+        other.disable(&admin, &Actor::new("bo")).await.unwrap();
+        assert!(ask().await.unwrap_err().is(BAD_TOKEN));
+        other.enable(&admin, &Actor::new("bo")).await.unwrap();
+        ask().await.unwrap();
+        clock.set(admin.now() + STANDARD_LIFETIME);
+        assert!(ask().await.unwrap_err().is(BAD_TOKEN), "time ends a token without a change");
+        clock.set(new.token.created_at);
+        other.revoke_token(&admin, &new.token.id).await.unwrap();
+        assert!(ask().await.unwrap_err().is(BAD_TOKEN));
+    });
+}
