@@ -27,9 +27,9 @@ def test_a_stale_table_is_told_everywhere(promised):
 
     alert = wait_until(fired, "the alert about stale orders")[0]
     assert alert["monitor"] == "freshness"
-    assert "2024-06-28" in alert["reasons"][0] and "48h" in alert["reasons"][0]
+    assert "2024-06-28" in alert["reasons"][0] and "limit 2d" in alert["reasons"][0]
     fresh = {item["name"]: item for item in promised.call("GET", "/api/v1/freshness")[2]["items"]}
-    assert fresh["orders"]["alert"] == "firing" and fresh["orders"]["limit"] == "48h"
+    assert fresh["orders"]["alert"] == "firing" and fresh["orders"]["limit"] == "2d"
     assert "table/orders freshness" in promised.call("GET", "/api/v1/status")[2]["firing"]
     metrics = promised.call("GET", "/metrics")[2]
     assert 'loopwright_alert_firing{subject="table/orders",monitor="freshness"} 1' in metrics

@@ -14,7 +14,7 @@ use crate::workspace::Workspace;
 pub struct DataFreshness {
     #[serde(flatten)]
     pub promise: Promise,
-    /// Of the newest event; none before the first row.
+    /// Of the newest event, in whole seconds; none before the first row.
     pub age: Option<Span>,
     /// `ok`, `firing` or `resolved`.
     pub alert: String,
@@ -33,7 +33,8 @@ impl Workspace {
         let fresh = |promise: Promise| {
             let alert = alerts.iter().find(|alert| (alert.promise.kind, &alert.promise.name) == (promise.kind, &promise.name));
             let (state, since) = alert.map_or((AlertState::Ok, None), |alert| (alert.state, Some(alert.changed_at)));
-            DataFreshness { age: promise.age(now), alert: state.name().to_owned(), since, promise }
+            let age = promise.age(now).map(|age| Span::from_secs(age.micros() / 1_000_000));
+            DataFreshness { age, alert: state.name().to_owned(), since, promise }
         };
         Ok(promises(self, &running.project).await?.into_iter().map(fresh).collect())
     }

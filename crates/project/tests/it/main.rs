@@ -2,6 +2,7 @@
 
 mod checks;
 mod freshness;
+mod operations;
 mod scripts;
 mod skew;
 
