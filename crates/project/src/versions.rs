@@ -1,8 +1,10 @@
 //! Model versions between the registry and their endpoint: what may serve, and what serves.
 
 use lw_core::{Ctx, Digest, Name, Result};
-use lw_registry::{ModelVersion, Promotion, Readiness, Registry, promote_in, readiness_in, require_ready, roll_back_in};
-use lw_serving::{Activation, Bundle, Deployment, Served};
+use lw_registry::{
+    ModelVersion, Promotion, Readiness, Registry, Verdict, champion_in, promote_in, readiness_in, require_ready, roll_back_in,
+};
+use lw_serving::{Activation, Bundle, Deployment, Served, Serving};
 use lw_store::Tx;
 
 use crate::definition::ModelDefinition;
@@ -107,6 +109,29 @@ pub async fn activate(workspace: &Workspace, ctx: &Ctx, model: &ModelDefinition,
     workspace.serving().activate_if(ctx, activation, may).await.map(drop)
 }
 
+/// Makes an endpoint serve what it served before. In the same transaction the registry's champion moves with it: neither can be
+/// elsewhere than the other. `generation` is the one that the caller saw; None stands for the one that stands now.
+///
+/// # Errors
+/// `stale-generation`, `no-previous-deployment`, or `never-champion` if the version before was deployed past the registry.
+pub async fn roll_back(
+    serving: &Serving,
+    ctx: &Ctx,
+    endpoint: &Name,
+    generation: Option<u64>,
+    reason: &str,
+) -> Result<Deployment> {
+    let why = reason.to_owned();
+    let move_champion = move |tx: &mut Tx<'_>, deployment: &Deployment| {
+        let Served { model, version, .. } = &deployment.routing.champion;
+        match champion_in(tx, model)? {
+            Some(champion) if champion != *version => roll_back_in(tx, model, *version, &why).map(drop),
+            _ => Ok(()),
+        }
+    };
+    serving.roll_back_with(ctx, endpoint, generation, reason.to_owned(), move_champion).await
+}
+
 impl Workspace {
     /// The versions of a model that wait for approval, with the run that waits.
     pub async fn waiting_for_approval(&self, model: &Name) -> Result<Vec<(u64, lw_pipelines::PipelineRunId)>> {
@@ -126,8 +151,9 @@ impl Workspace {
         Ok(waiting)
     }
 
-    /// Records the acting person's decision about a version, and lets the run that waits for it go on.
-    pub async fn decide(&self, ctx: &Ctx, model: &Name, version: u64, grant: bool, reason: &str) -> Result<String> {
+    /// Records the acting person's decision about a version, and lets the run that waits for it go on. Returns what that came to, in
+    /// one sentence.
+    pub async fn decide(&self, ctx: &Ctx, model: &Name, version: u64, decision: Decision<'_>) -> Result<String> {
         let registry = registry(self);
         let registered = registry.version(model, version).await?;
         let report = registry.report(model, version).await?.ok_or_else(|| {
@@ -135,31 +161,40 @@ impl Workspace {
                 .error(format!("{} has no evaluation report to approve", registered.label()))
                 .hint("let its pipeline evaluate it first")
         })?;
-        let approval = if grant {
-            registry.approve(ctx, model, version, &report.report, reason).await?
+        let (is_grant, seen) = (decision.verdict == Verdict::Granted, decision.report.unwrap_or(report.report));
+        let approval = if is_grant {
+            registry.approve(ctx, model, version, &seen, decision.reason).await?
         } else {
-            registry.refuse(ctx, model, version, &report.report, reason).await?
+            registry.refuse(ctx, model, version, &seen, decision.reason).await?
         };
-        let mut message = format!("{} {} {}", approval.approver, if grant { "approved" } else { "refused" }, registered.label());
-        for (waiting, run) in self.waiting_for_approval(model).await? {
-            if waiting == version {
-                self.pipelines().signal(ctx, &run, "approval", serde_json::json!({ "verdict": grant })).await?;
+        let mut message =
+            format!("{} {} {}", approval.approver, if is_grant { "approved" } else { "refused" }, registered.label());
+        let waiting = self.waiting_for_approval(model).await?;
+        let run = waiting.into_iter().find(|(waiting, _)| *waiting == version);
+        match run {
+            Some((_, run)) => {
+                self.pipelines().signal(ctx, &run, "approval", serde_json::json!({ "verdict": is_grant })).await?;
                 message.push_str(&format!("; run {run} goes on"));
             }
+            None => message.push_str("; no run waits for it"),
         }
         Ok(message)
     }
+}
 
-    /// Makes an endpoint serve what it served before. The registry's champion moves with it.
-    pub async fn roll_back(&self, ctx: &Ctx, model: &Name, reason: &str) -> Result<Deployment> {
-        let standing = lw_serving::current(self.store(), model).await?;
-        let deployment = self.serving().roll_back(ctx, model, standing.generation, reason.to_owned()).await?;
-        let version = deployment.routing.champion.version;
-        if version != standing.routing.champion.version {
-            let (model, reason) = (model.clone(), reason.to_owned());
-            self.store().write(ctx, move |tx| roll_back_in(tx, &model, version, &reason)).await?;
-        }
-        Ok(deployment)
+/// What a person decides about a version.
+#[derive(Debug, Clone, Copy)]
+pub struct Decision<'a> {
+    pub verdict: Verdict,
+    pub reason: &'a str,
+    /// The report that they read. Left out: the one that is attached now.
+    pub report: Option<Digest>,
+}
+
+impl<'a> Decision<'a> {
+    /// Approves with the report of now.
+    pub fn grant(reason: &'a str) -> Self {
+        Self { verdict: Verdict::Granted, reason, report: None }
     }
 }
 

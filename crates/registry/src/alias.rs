@@ -169,6 +169,11 @@ pub(crate) fn point(
     Ok(pointer)
 }
 
+/// The version that serves now, inside a transaction of the caller's.
+pub fn champion_in(reader: &mut Reader<'_>, model: &Name) -> Result<Option<u64>> {
+    Ok(queries::alias(reader, model, &Alias::champion())?.map(|pointer| pointer.version))
+}
+
 /// The champion as reports name it. A version that is the champion itself has none to beat.
 pub(crate) fn champion_label(reader: &mut Reader<'_>, model: &Name, candidate: u64) -> Result<Option<String>> {
     let champion = queries::alias(reader, model, &Alias::champion())?;

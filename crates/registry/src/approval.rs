@@ -4,7 +4,9 @@ use lw_core::{Actor, Change, Ctx, Digest, Draft, Name, Result, Timestamp};
 use lw_store::{Row, Tx};
 use serde::{Deserialize, Serialize};
 
-use crate::{APPROVAL_FORBIDDEN, ModelVersion, REPORT_CHANGED, Registry, evaluation, queries, version};
+use crate::{
+    APPROVAL_FORBIDDEN, APPROVAL_REFUSED, GATES_REFUSED, ModelVersion, REPORT_CHANGED, Registry, evaluation, queries, version,
+};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -70,7 +72,11 @@ pub fn standing(version: &ModelVersion, report: &Digest, approvals: &[Approval],
 }
 
 impl Registry {
-    /// The acting person grants approval of a version with the report they saw.
+    /// The acting person grants approval of a version with the report they saw. Granting it once more changes nothing.
+    ///
+    /// # Errors
+    /// `approval-forbidden` for the author and for machines, `report-changed` if the report is another one by now; `gates-refused` and
+    /// `approval-refused` where a grant could have no effect.
     pub async fn approve(&self, ctx: &Ctx, model: &Name, version: u64, report: &Digest, reason: &str) -> Result<Approval> {
         self.decide_approval(ctx, model, version, report, Verdict::Granted, reason).await
     }
@@ -110,6 +116,16 @@ fn record(tx: &mut Tx<'_>, model: &Name, version: u64, seen: Digest, verdict: Ve
             .error(format!("the report of {} is {}, not {}", of.label(), attached.report.short(), seen.short()))
             .hint("read the new report before you decide"));
     }
+    let decisions = queries::approvals(tx, model, version)?;
+    let is_same = |before: &&Approval| {
+        (&before.approver, before.verdict, before.version_digest, before.report) == (&approver, verdict, of.digest, seen)
+    };
+    if let Some(before) = decisions.iter().find(is_same) {
+        return Ok(before.clone());
+    }
+    if verdict == Verdict::Granted {
+        check_effect(tx, &of, seen, &approver, decisions)?;
+    }
     let approval = Approval { approver, verdict, version_digest: of.digest, report: seen, reason, decided_at: tx.now() };
     let (action, verdict_text) = match verdict {
         Verdict::Granted => ("approval.grant", "granted"),
@@ -131,6 +147,23 @@ fn record(tx: &mut Tx<'_>, model: &Name, version: u64, seen: Digest, verdict: Ve
         .change(change);
     tx.record(draft)?;
     Ok(approval)
+}
+
+/// Refuses a grant that cannot help the version: the gates refuse it, or somebody else has.
+fn check_effect(tx: &mut Tx<'_>, of: &ModelVersion, seen: Digest, approver: &Actor, decisions: Vec<Approval>) -> Result<()> {
+    let gates = queries::gate_decision(tx, &of.model, of.version)?;
+    if let Some(decision) = gates.filter(|decision| decision.report == seen && !decision.outcome.has_passed()) {
+        return Err(GATES_REFUSED
+            .error(format!("the gates refuse {}, so that an approval has no effect: {}", of.label(), decision.outcome.summary()))
+            .hint("train a better version, or change the gates in the model's file and have the change reviewed"));
+    }
+    let others: Vec<Approval> = decisions.into_iter().filter(|decision| decision.approver != *approver).collect();
+    if let ApprovalState::Refused { by, reason } = standing(of, &seen, &others, 0) {
+        return Err(APPROVAL_REFUSED
+            .error(format!("`{by}` refused {}, which outweighs every approval: {reason}", of.label()))
+            .hint(format!("answer the refusal with another version, or convince `{by}`, whose own approval takes its place")));
+    }
+    Ok(())
 }
 
 fn check_approver(approver: &Actor, version: &ModelVersion) -> Result<()> {

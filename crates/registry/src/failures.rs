@@ -4,6 +4,7 @@ use lw_core::{Failure, Kind};
 
 pub const ALIAS_NOT_FOUND: Failure = Failure::new("alias-not-found", Kind::NotFound);
 pub const APPROVAL_FORBIDDEN: Failure = Failure::new("approval-forbidden", Kind::Forbidden);
+pub const APPROVAL_REFUSED: Failure = Failure::new("approval-refused", Kind::Refused);
 pub const APPROVALS_MISSING: Failure = Failure::new("approvals-missing", Kind::Refused);
 pub const BAD_ALIAS: Failure = Failure::new("bad-alias", Kind::Invalid);
 pub const BAD_GATE: Failure = Failure::new("bad-gate", Kind::Invalid);

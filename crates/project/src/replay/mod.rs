@@ -29,6 +29,7 @@ use crate::failures::{INVALID_MODEL, NO_EXAMPLES, REPLAY_STARTED};
 use crate::features;
 use crate::project::Project;
 use crate::steps::model;
+use crate::versions::Decision;
 use crate::workspace::Workspace;
 use requests::RequestFeed;
 
@@ -243,7 +244,7 @@ impl Replay<'_> {
     async fn approve_what_waits(&self) -> Result<()> {
         let ctx = self.workspace.ctx(self.plan.approver.clone(), "replay");
         for (version, _) in self.workspace.waiting_for_approval(&self.plan.model).await? {
-            self.workspace.decide(&ctx, &self.plan.model, version, true, "reviewed the evaluation report").await?;
+            self.workspace.decide(&ctx, &self.plan.model, version, Decision::grant("reviewed the evaluation report")).await?;
         }
         Ok(())
     }

@@ -1,10 +1,12 @@
 use lw_core::{Actor, Digest};
-use lw_registry::{APPROVAL_FORBIDDEN, ApprovalState, REPORT_CHANGED, REPORT_MISSING, standing};
+use lw_registry::{
+    APPROVAL_FORBIDDEN, APPROVAL_REFUSED, ApprovalState, GATES_REFUSED, REPORT_CHANGED, REPORT_MISSING, Registry, standing,
+};
 use lw_store::EntryFilter;
 use lw_store::testing::both;
 use proptest::prelude::*;
 
-use crate::{ctx, facts, model, new_version, with_model, with_report};
+use crate::{ctx, facts, gates, model, new_version, with_model, with_report};
 
 #[test]
 fn only_other_people_approve_and_each_counts_once() {
@@ -17,8 +19,8 @@ fn only_other_people_approve_and_each_counts_once() {
             assert!(error.is(APPROVAL_FORBIDDEN), "{actor}: {error:?}");
         }
         let bo = ctx("bo");
-        registry.approve(&bo, &model(), 1, &report, "fine").await.unwrap();
-        registry.approve(&bo, &model(), 1, &report, "still fine").await.unwrap();
+        let first = registry.approve(&bo, &model(), 1, &report, "fine").await.unwrap();
+        assert_eq!(registry.approve(&bo, &model(), 1, &report, "still fine").await.unwrap(), first);
         let approvals = registry.approvals(&model(), 1).await.unwrap();
         assert_eq!(approvals.len(), 1);
         let by = vec![Actor::new("bo")];
@@ -29,7 +31,50 @@ fn only_other_people_approve_and_each_counts_once() {
         let refused = ApprovalState::Refused { by: Actor::new("cy"), reason: "biased".to_owned() };
         assert_eq!(standing(&version, &report, &approvals, 1), refused);
         let actions = store.entries(EntryFilter::all().action("approval.*")).await.unwrap();
-        assert_eq!(actions.iter().map(|entry| entry.actor.as_str()).collect::<Vec<_>>(), ["bo", "bo", "cy"]);
+        assert_eq!(
+            actions.iter().map(|entry| entry.actor.as_str()).collect::<Vec<_>>(),
+            ["bo", "cy"],
+            "a repeated approval is not recorded again"
+        );
+        assert!(store.verify().await.unwrap().is_sound());
+    });
+}
+
+#[test]
+fn the_owner_may_approve_what_somebody_else_has_made() {
+    both(|store| async move {
+        let registry = Registry::new(store.clone());
+        registry.put_model(&ctx("ana"), &model(), "Will it be late?", &Actor::new("olga")).await.unwrap();
+        with_report(&registry, 1, 0.5, None).await;
+        let report = registry.report(&model(), 1).await.unwrap().unwrap().report;
+        registry.approve(&ctx("olga"), &model(), 1, &report, "mine, made by ana").await.unwrap();
+    });
+}
+
+#[test]
+fn an_approval_that_could_have_no_effect_is_refused() {
+    both(|store| async move {
+        let registry = with_model(&store).await;
+        with_report(&registry, 1, 0.9, None).await;
+        let report = registry.report(&model(), 1).await.unwrap().unwrap().report;
+        registry.decide_gates(&ctx("loopwright:pipeline"), &model(), 1, &gates()).await.unwrap();
+        let error = registry.approve(&ctx("bo"), &model(), 1, &report, "").await.unwrap_err();
+        assert!(error.is(GATES_REFUSED) && error.message().contains("log_loss is 0.9, above 0.6"), "{error:?}");
+        registry.refuse(&ctx("bo"), &model(), 1, &report, "too weak").await.unwrap();
+
+        let (bo, cy) = (ctx("bo"), ctx("cy"));
+        with_report(&registry, 2, 0.5, None).await;
+        let report = registry.report(&model(), 2).await.unwrap().unwrap().report;
+        registry.refuse(&cy, &model(), 2, &report, "biased").await.unwrap();
+        let error = registry.approve(&bo, &model(), 2, &report, "").await.unwrap_err();
+        assert!(error.is(APPROVAL_REFUSED) && error.message().contains("`cy` refused late_arrival@2"), "{error:?}");
+        assert!(registry.approvals(&model(), 2).await.unwrap().iter().all(|approval| approval.approver == Actor::new("cy")));
+        registry.approve(&cy, &model(), 2, &report, "I was wrong").await.unwrap();
+        registry.approve(&bo, &model(), 2, &report, "").await.unwrap();
+        let approvals = registry.approvals(&model(), 2).await.unwrap();
+        let by = vec![Actor::new("bo"), Actor::new("cy")];
+        let of = registry.version(&model(), 2).await.unwrap();
+        assert_eq!(standing(&of, &report, &approvals, 2), ApprovalState::Granted { by });
         assert!(store.verify().await.unwrap().is_sound());
     });
 }

@@ -1,5 +1,9 @@
 //! The native API.
 
+use std::collections::BTreeMap;
+
+use lw_core::{Actor, Digest, Name, Schema};
+use lw_registry::{Facts, NewVersion, Promotion, Registry, Signature};
 use serde_json::json;
 
 use crate::world::World;
@@ -64,6 +68,59 @@ async fn endpoints_are_shown_and_rolled_back() {
     );
 }
 
+/// The registry's side of the world's endpoint: versions 1 and 2, of which those in `champions` have been champion, one after the other.
+async fn registered(world: &World, champions: &[u64]) -> Registry {
+    let registry = Registry::new(world.app.store().clone());
+    let ctx = world.app.ctx(Actor::new("ana"), "setup".into());
+    let model = Name::parse("late_arrival").unwrap();
+    registry.put_model(&ctx, &model, "", &ctx.actor).await.unwrap();
+    for seed in 1..=2_u64 {
+        let version = NewVersion {
+            model: model.clone(),
+            author: ctx.actor.clone(),
+            run: None,
+            recipe: json!({"seed": seed}),
+            signature: Signature { inputs: Schema(vec![]), outputs: Schema(vec![]) },
+            lineage: vec![],
+            artifacts: BTreeMap::new(),
+        };
+        registry.register(&ctx, version).await.unwrap();
+        registry.attach_facts(&ctx, &model, seed, Digest::of(b"report"), Facts::default()).await.unwrap();
+    }
+    let mut replaces = None;
+    for version in champions {
+        let promotion = Promotion { model: model.clone(), version: *version, gates: vec![], n_approvals: 0, replaces };
+        replaces = Some(registry.promote(&ctx, promotion).await.unwrap().pointer.version);
+    }
+    registry
+}
+
+#[tokio::test]
+async fn the_champion_moves_with_its_endpoint_or_neither_does() {
+    let model = Name::parse("late_arrival").unwrap();
+    for body in [r#"{"reason": "worse"}"#, r#"{"reason": "worse", "generation": 2}"#] {
+        let world = World::make().await;
+        let registry = registered(&world, &[1, 2]).await;
+        assert_eq!(world.post("/api/v1/endpoints/late_arrival/rollback", body).await.status, 200);
+        assert_eq!(registry.champion(&model).await.unwrap().unwrap().version, 1, "{body}");
+        let entries = world.get("/api/v1/ledger/entries?newest=true&limit=2").await.json();
+        let told = |index: usize| {
+            let entry = &entries["items"][index];
+            (entry["action"].as_str().unwrap().to_owned(), entry["payload"]["reason"].as_str().unwrap().to_owned())
+        };
+        assert_eq!(told(1), ("deployment.rollback".to_owned(), "worse".to_owned()), "{body}");
+        assert_eq!(told(0), ("alias.roll_back".to_owned(), "worse".to_owned()), "{body}");
+    }
+
+    // Version 1 has never been champion, so that the second half of the rollback is refused.
+    let world = World::make().await;
+    let registry = registered(&world, &[2]).await;
+    world.post("/api/v1/endpoints/late_arrival/rollback", "{}").await.is_problem(422, "never-champion");
+    assert_eq!(world.get("/api/v1/endpoints/late_arrival").await.json()["generation"], 2);
+    assert_eq!(registry.champion(&model).await.unwrap().unwrap().version, 2);
+    assert_eq!(world.get("/api/v1/ledger/entries?action=deployment.rollback").await.json()["items"], json!([]));
+}
+
 #[tokio::test]
 async fn the_ledger_is_read_and_verified() {
     let world = World::make().await;
@@ -98,6 +155,7 @@ async fn metrics_status_and_description_are_there() {
     for route in lw_server::routes() {
         let operation = &described["paths"][route.path][route.method.as_str().to_lowercase()];
         assert_eq!(operation["summary"], route.summary, "{}", route.path);
+        assert_eq!(operation["x-loopwright-action"], route.action.name(), "{}", route.path);
     }
     assert_eq!(world.get("/health").await.json(), json!({"status": "ok"}));
 }
