@@ -10,4 +10,5 @@ mod native;
 mod roles;
 mod socket;
 mod speed;
+mod status;
 mod world;
