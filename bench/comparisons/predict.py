@@ -16,6 +16,8 @@ from harness.http import Connection, latencies_ms, percentile
 from harness.process import Server, free_port
 
 N_REQUESTS = 3_000
+PATH = "/api/v1/endpoints/late_arrival/predict"
+DURABILITY = "ours has every prediction in the log's file before it answers and synced within 5 ms; FastAPI logs nothing"
 METRICS = [Metric("p50", "ms", limit=1), Metric("p99", "ms", times=1)]
 
 
@@ -51,7 +53,7 @@ class Loopwright:
         return paths.our_version()
 
     def round(self) -> dict[str, float]:
-        return summary(self.port, "/api/v1/endpoints/late_arrival/predict", flights(), self.token_file.read_text().strip())
+        return summary(self.port, PATH, flights(), self.token_file.read_text().strip())
 
     def close(self) -> None:
         if self.server:
@@ -67,6 +69,11 @@ def flights() -> list[object]:
          "scheduled_at": f"2013-12-{1 + n % 28:02d}T{6 + n % 16:02d}:00:00Z"}
         for n in range(100)
     ]
+
+
+def numbers() -> list[dict]:
+    """What the peer is asked: rows of finished numbers."""
+    return [{"inputs": [[(n * 37 + column * 11) % 100 / 10 for column in range(20)]]} for n in range(100)]
 
 
 class FastApi:
@@ -116,8 +123,7 @@ uvicorn.run(app, host="127.0.0.1", port=int(sys.argv[2]), log_level="error", acc
         return versions
 
     def round(self) -> dict[str, float]:
-        bodies = [{"inputs": [[(n * 37 + column * 11) % 100 / 10 for column in range(20)]]} for n in range(100)]
-        return summary(self.port, "/predict", bodies, None)
+        return summary(self.port, "/predict", numbers(), None)
 
     def close(self) -> None:
         if self.server:
@@ -125,7 +131,6 @@ uvicorn.run(app, host="127.0.0.1", port=int(sys.argv[2]), log_level="error", acc
 
 
 def comparison() -> Comparison:
-    durability = "ours logs every prediction durably before it counts as logged; FastAPI logs nothing"
-    return Comparison("predict", METRICS, Loopwright(), [FastApi()], rounds=5, durability=durability)
+    return Comparison("predict", METRICS, Loopwright(), [FastApi()], rounds=5, durability=DURABILITY)
 
 

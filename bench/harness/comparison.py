@@ -130,4 +130,4 @@ def lines(comparison: Comparison, results: list[Measured]) -> list[str]:
 def shown(value: float | None, unit: str, missing: str | None) -> str:
     if value is None:
         return f"missing[{missing or 'not measured'}]"
-    return f"{value:.4g}{unit}"
+    return f"{value:.0f}{unit}" if abs(value) >= 1000 else f"{value:.4g}{unit}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import selectors
 import socket
 import time
 
@@ -68,3 +69,43 @@ def latencies_ms(connection: Connection, requests: list[bytes], count: int, warm
 def percentile(values: list[float], share: float) -> float:
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
+
+
+def answers_per_second(port: int, requests: list[bytes], n_connections: int, seconds: float) -> float:
+    """How many answers come in a second when every connection asks again as soon as it has its answer."""
+    selector = selectors.DefaultSelector()
+    connections = [Connection(port) for _ in range(n_connections)]
+    buffers: dict[Connection, bytes] = {}
+    asked = answered = 0
+    try:
+        for connection in connections:
+            selector.register(connection.socket, selectors.EVENT_READ, connection)
+            connection.socket.sendall(requests[asked % len(requests)])
+            buffers[connection] = b""
+            asked += 1
+        begin = time.perf_counter()
+        while (elapsed := time.perf_counter() - begin) < seconds:
+            for key, _ in selector.select(timeout=30):
+                connection = key.data
+                buffers[connection] += connection.more()
+                if not is_whole(buffers[connection]):
+                    continue
+                buffers[connection] = b""
+                answered += 1
+                connection.socket.sendall(requests[asked % len(requests)])
+                asked += 1
+        return answered / elapsed
+    finally:
+        selector.close()
+        for connection in connections:
+            connection.close()
+
+
+def is_whole(answer: bytes) -> bool:
+    """Whether all of an answer is there. Anything but a 200 ends the measurement: a refusal is quickly given."""
+    head, separator, body = answer.partition(b"\r\n\r\n")
+    if not separator:
+        return False
+    if not head.startswith(b"HTTP/1.1 200"):
+        raise RuntimeError(f"answer {answer[:200].decode(errors='replace')}")
+    return len(body) >= body_length(head)
