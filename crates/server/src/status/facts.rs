@@ -48,10 +48,22 @@ impl ModelFacts {
             approvals = registry.approvals(&name, newest.version).await?;
         }
         let subjects = |answers: &Answers, is_data: bool| -> Vec<Subject> {
-            let tables = answers.data.iter().map(|fact| &fact.subject).filter(|subject| subject.kind == SubjectKind::Table);
-            let views = answers.features.iter().map(|fact| &fact.view);
-            let subjects: Vec<&Subject> = if is_data { tables.collect() } else { views.collect() };
-            subjects.into_iter().map(|subject| Subject::unversioned(subject.kind, &subject.name)).collect()
+            // A view names its source; the source's table carries the version. Without either, the training set is told.
+            let is_origin = |subject: &&Subject| matches!(subject.kind, SubjectKind::Table | SubjectKind::Source);
+            let data = answers.data.iter().map(|fact| &fact.subject);
+            // Lineage names the folder too (`data/flights`); the ledger's commits name the table alone.
+            let table = |subject: &Subject| {
+                let name = subject.name.rsplit('/').next().unwrap_or(&subject.name);
+                Subject::unversioned(SubjectKind::Table, name)
+            };
+            let mut tables: Vec<Subject> = data.clone().filter(is_origin).map(table).collect();
+            tables.sort();
+            tables.dedup();
+            match (is_data, tables.is_empty()) {
+                (true, false) => tables,
+                (true, true) => data.map(|subject| Subject::unversioned(subject.kind, &subject.name)).collect(),
+                (false, _) => answers.features.iter().map(|fact| Subject::unversioned(fact.view.kind, &fact.view.name)).collect(),
+            }
         };
         let made_from = |is_data: bool| answers.as_ref().map_or_else(Vec::new, |answers| subjects(answers, is_data));
         let monitoring = Monitoring::new(store.clone());
