@@ -11,6 +11,7 @@ use lw_store::Store;
 use prometheus_client::registry::Registry;
 
 use crate::exposure::Authentication;
+use crate::refusals::Refusals;
 use crate::token::Token;
 
 /// The parts of the platform that every surface needs. Cheap to clone.
@@ -41,6 +42,8 @@ struct Inner {
     limits: Limits,
     metrics: Registry,
     workspace: OnceLock<Workspace>,
+    identities: Identities,
+    refusals: Refusals,
 }
 
 /// What one request may cost.
@@ -59,7 +62,9 @@ impl App {
     pub fn new(platform: Platform, access: Access, limits: Limits) -> Self {
         let mut metrics = Registry::default();
         platform.serving.metrics().register(&mut metrics);
-        Self(Arc::new(Inner { platform, access, limits, metrics, workspace: OnceLock::new() }))
+        let identities = Identities::new(platform.store.clone());
+        let (workspace, refusals) = (OnceLock::new(), Refusals::default());
+        Self(Arc::new(Inner { platform, access, limits, metrics, workspace, identities, refusals }))
     }
 
     /// Attaches the workspace that the routes of projects, models and pipelines work on.
@@ -78,8 +83,12 @@ impl App {
         &self.0.platform.store
     }
 
-    pub fn identities(&self) -> Identities {
-        Identities::new(self.store().clone())
+    pub(crate) fn refusals(&self) -> &Refusals {
+        &self.0.refusals
+    }
+
+    pub fn identities(&self) -> &Identities {
+        &self.0.identities
     }
 
     /// The endpoints of this process.

@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use lw_core::{Actor, Ctx, Result};
-use lw_governance::{Action, Caller, Credential, Purpose, parse_actor, permit};
+use lw_governance::{Action, Caller, Credential, Purpose, Refusal, parse_actor, permit};
 
 use crate::app::App;
 use crate::exposure::{Authentication, check_names};
@@ -28,6 +28,8 @@ pub const ACTOR: HeaderName = HeaderName::from_static("x-loopwright-actor");
 pub struct Gate {
     pub app: App,
     pub action: Action,
+    /// The kind of thing that it is done to.
+    pub resource: &'static str,
 }
 
 /// The one middleware. Handlers find the request's [`Ctx`] and its [`Caller`] among the extensions.
@@ -62,13 +64,25 @@ async fn admit(gate: &Gate, headers: &HeaderMap, uri: &Uri, request_id: &Arc<str
     let is_open = app.access().authentication == Authentication::None || gate.action == Action::Probe;
     let ctx = app.ctx(claimed.clone().unwrap_or_else(|| Actor::new(LOCAL_ACTOR)), Arc::clone(request_id));
     let caller = if is_open { Caller::Owner } else { authenticate(app, headers, &ctx).await? };
-    permit(&caller, gate.action)?;
     let Caller::Holder(Credential { identity, .. }) = &caller else { return Ok((ctx, caller)) };
+    if let Err(refused) = permit(&caller, gate.action) {
+        remember(gate, &ctx.acting_as(identity.actor.clone())).await;
+        return Err(refused);
+    }
     match claimed {
         Some(claimed) if claimed != identity.actor => Err(FOREIGN_ACTOR
             .error(format!("the token of `{}` cannot act as `{claimed}`", identity.actor))
             .hint(format!("leave `{ACTOR}` (on the command line `--as`) out; a token of somebody's own acts for its holder"))),
         _ => Ok((ctx.acting_as(identity.actor.clone()), caller)),
+    }
+}
+
+/// Has the ledger remember that somebody tried what they may not do.
+async fn remember(gate: &Gate, ctx: &Ctx) {
+    let Some(n_unrecorded) = gate.app.refusals().note(&ctx.actor, gate.action, ctx.now()) else { return };
+    let refusal = Refusal { action: gate.action, resource: gate.resource, n_unrecorded };
+    if let Err(error) = gate.app.identities().record_refusal(ctx, refusal).await {
+        tracing::error!(?error, actor = %ctx.actor, "A refusal could not be recorded: {error}");
     }
 }
 

@@ -15,6 +15,7 @@ mod listener;
 mod native;
 mod presence;
 mod problem;
+mod refusals;
 mod route;
 mod status;
 mod token;

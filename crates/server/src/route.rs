@@ -50,13 +50,13 @@ pub fn routes() -> Vec<Route> {
 
 /// The whole server as one service: the listener and the command line both call it.
 pub fn router(app: App) -> Router {
-    let gate = |action| from_fn_with_state(Gate { app: app.clone(), action }, guard);
+    let gate = |action, resource| from_fn_with_state(Gate { app: app.clone(), action, resource }, guard);
     let routes = routes()
         .into_iter()
-        .fold(Router::new(), |router, route| router.route(route.path, route.handler.layer(gate(route.action))));
+        .fold(Router::new(), |router, route| router.route(route.path, route.handler.layer(gate(route.action, route.resource))));
     routes
-        .fallback(unknown_route.layer(gate(Action::Connect)))
-        .method_not_allowed_fallback(method_not_allowed.layer(gate(Action::Connect)))
+        .fallback(unknown_route.layer(gate(Action::Connect, "nothing")))
+        .method_not_allowed_fallback(method_not_allowed.layer(gate(Action::Connect, "nothing")))
         .layer(DefaultBodyLimit::max(app.limits().body_bytes))
         .with_state(app)
 }

@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::http::Method;
 use lw_core::Kind;
+use utoipa::openapi::extensions::ExtensionsBuilder;
 use utoipa::openapi::path::{HttpMethod, OperationBuilder, ParameterBuilder, ParameterIn};
 use utoipa::openapi::request_body::RequestBodyBuilder;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
@@ -45,6 +46,7 @@ fn operation(route: &Route) -> OperationBuilder {
         .summary(Some(route.summary))
         .tag(route.resource)
         .operation_id(Some(operation_id(route)))
+        .extensions(Some(ExtensionsBuilder::new().add("x-loopwright-action", route.action.name()).build()))
         .response("200", ResponseBuilder::new().description("The answer"))
         .response("default", failed);
     for name in parameters(route.path) {

@@ -1,5 +1,6 @@
 //! Which role reaches which route.
 
+use lw_core::{Clock, Span};
 use lw_governance::Role;
 use lw_server::Action;
 
@@ -72,6 +73,24 @@ async fn a_program_that_predicts_can_do_nothing_else() {
     ] {
         world.send_as(&token, method, path, "{}").await.is_problem(403, "role-missing");
     }
+}
+
+#[tokio::test]
+async fn attempts_are_remembered_but_flood_nothing() {
+    let world = World::make().await;
+    let (_, token) = world.add("bo", &["viewer"]).await;
+    for _ in 0..5 {
+        world.send_as(&token, "POST", "/api/v1/endpoints/late_arrival/rollback", "{}").await.is_problem(403, "role-missing");
+    }
+    let refusals = async || world.get("/api/v1/ledger/entries?action=access.refuse").await.json()["items"].clone();
+    let found = refusals().await;
+    assert_eq!(found.as_array().unwrap().len(), 1);
+    assert_eq!((&found[0]["actor"], &found[0]["subject_text"]), (&"bo".into(), &"actor/bo".into()));
+    assert_eq!(found[0]["payload"], serde_json::json!({"action": "deploy", "resource": "endpoint", "n_unrecorded": 0}));
+    world.clock.set(world.clock.now() + Span::from_secs(60));
+    world.send_as(&token, "POST", "/api/v1/endpoints/late_arrival/rollback", "{}").await;
+    assert_eq!(refusals().await[1]["payload"]["n_unrecorded"], 4);
+    assert_eq!(world.get("/api/v1/ledger/verify").await.json()["sound"], true);
 }
 
 #[tokio::test]
