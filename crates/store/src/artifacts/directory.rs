@@ -12,6 +12,9 @@ use lw_core::{Digest, Error, Result};
 use super::{Hasher, corrupt, location};
 use crate::{ARTIFACT_NOT_FOUND, ARTIFACTS_UNAVAILABLE, DISK_FULL};
 
+/// What names of uploads under way end with.
+const PARTIAL: &str = ".partial";
+
 #[derive(Debug, Clone)]
 pub(super) struct Directory {
     root: Arc<Path>,
@@ -19,7 +22,9 @@ pub(super) struct Directory {
 
 impl Directory {
     pub(super) fn open(root: &Path) -> Result<Self> {
-        fs::create_dir_all(root.join("uploads")).map_err(|error| failed("make the directory of artifacts", root, error))?;
+        let uploads = root.join("uploads");
+        fs::create_dir_all(&uploads).map_err(|error| failed("make the directory of artifacts", root, error))?;
+        remove_abandoned(&uploads);
         Ok(Self { root: root.into() })
     }
 
@@ -79,13 +84,24 @@ pub(super) struct Upload {
 }
 
 impl Upload {
+    /// Begins a file under a name of its own. It stays locked while it is written, so that nobody takes it for abandoned.
     pub(super) fn begin(directory: &Path) -> Result<Self> {
         static COUNT: AtomicU64 = AtomicU64::new(0);
-        let name = format!(".{}-{}.partial", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-        let path = directory.join(name);
-        let file = OpenOptions::new().write(true).create(true).truncate(true).open(&path);
-        let file = file.map_err(|error| failed("make the file", &path, error))?;
-        Ok(Self { path, file, size_bytes: 0, is_published: false })
+        loop {
+            let name = format!(".{}-{}{PARTIAL}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+            let path = directory.join(name);
+            let file = match OpenOptions::new().write(true).create_new(true).open(&path) {
+                Ok(file) => file,
+                // Of a process before, or of one on another machine that shares the directory.
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => continue,
+                Err(error) => return Err(failed("make the file", &path, error)),
+            };
+            // A file system without locks keeps abandoned uploads; it loses nothing.
+            let is_taken_away = file.lock().is_ok() && !path.exists();
+            if !is_taken_away {
+                return Ok(Self { path, file, size_bytes: 0, is_published: false });
+            }
+        }
     }
 
     pub(super) fn write(&mut self, bytes: &[u8]) -> Result<()> {
@@ -121,6 +137,18 @@ impl Drop for Upload {
         if !self.is_published {
             // An upload that stays behind is never listed; it only takes space.
             let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// Removes the uploads of processes that ended before they were done. Whoever still writes one, here or elsewhere, holds its lock.
+fn remove_abandoned(uploads: &Path) {
+    let Ok(entries) = fs::read_dir(uploads) else { return };
+    for path in entries.flatten().map(|entry| entry.path()) {
+        let is_upload = path.file_name().is_some_and(|name| name.to_string_lossy().ends_with(PARTIAL));
+        let Some(file) = is_upload.then(|| File::open(&path).ok()).flatten() else { continue };
+        if file.try_lock().is_ok() && fs::remove_file(&path).is_ok() {
+            tracing::info!(path = %path.display(), "Removed the upload {} that broke off", path.display());
         }
     }
 }
@@ -167,5 +195,44 @@ fn failed(what: &str, path: &Path, error: io::Error) -> Error {
             .error(format!("cannot {what} {path}: {error}"))
             .hint("check that the path exists, the disk works and you may read and write there")
             .cause(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn abandoned_uploads_are_removed_and_those_under_way_are_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let directory = Directory::open(dir.path()).unwrap();
+        let uploads = dir.path().join("uploads");
+        fs::write(uploads.join(".1-0.partial"), b"half a mod").unwrap();
+        fs::write(uploads.join("note.txt"), b"not ours").unwrap();
+        let mut under_way = Upload::begin(&uploads).unwrap();
+        under_way.write(b"model").unwrap();
+
+        let other = Directory::open(dir.path()).unwrap();
+        let left: Vec<_> = fs::read_dir(&uploads).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(left.len(), 2, "{left:?}");
+        let digest = Digest::of(b"model");
+        under_way.publish(&directory.path(&digest)).unwrap();
+        assert_eq!(&other.get(&digest).unwrap()[..], b"model");
+    }
+
+    #[test]
+    fn an_upload_never_writes_into_the_file_of_another() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut uploads: Vec<Upload> = (0..20)
+            .map(|n| {
+                // A process before this one had the same number.
+                fs::write(dir.path().join(format!(".{}-{}.partial", std::process::id(), n * 2)), b"old").unwrap();
+                Upload::begin(dir.path()).unwrap()
+            })
+            .collect();
+        uploads.iter_mut().for_each(|upload| upload.write(b"new").unwrap());
+        let paths: std::collections::BTreeSet<_> = uploads.iter().map(|upload| upload.path.clone()).collect();
+        assert_eq!(paths.len(), 20);
+        assert!(paths.iter().all(|path| fs::read(path).unwrap() == b"new"));
     }
 }
