@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use lw_core::{Actor, Digest, Name, Schema};
-use lw_registry::{Facts, NewVersion, Registry, Signature};
+use lw_registry::{Facts, GateDefinition, NewVersion, Registry, Signature};
 use serde_json::json;
 
 use crate::world::World;
@@ -31,8 +31,9 @@ async fn refused(world: &World, model: &str, description: &str) {
     registry.register(&ctx, version).await.unwrap();
     let facts: Facts = serde_json::from_value(json!({"metrics": {"auc": 0.61}, "segments": {}})).unwrap();
     registry.attach_facts(&ctx, &model, 1, Digest::of(b"report"), facts).await.unwrap();
-    let gates = serde_json::from_value(json!([{"name": "good", "metric": "auc", "at_least": 0.65}])).unwrap();
-    registry.decide_gates(&ctx, &model, 1, gates).await.unwrap();
+    let gates: Vec<GateDefinition> =
+        serde_json::from_value(json!([{"name": "good", "metric": "auc", "at_least": 0.65}])).unwrap();
+    registry.decide_gates(&ctx, &model, 1, &gates).await.unwrap();
 }
 
 #[tokio::test]
