@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use arrow::array::{RecordBatch, TimestampMicrosecondArray, UInt32Array};
 use arrow::compute::{concat_batches, take_record_batch};
+use futures::future::try_join_all;
 use lw_core::{Error, Result, Timestamp};
-use lw_engine::Engine;
 
-use crate::online::{OnlineStore, OnlineView, PutBatch, PutSummary, ViewPut};
+use crate::online::{Durability, OnlineStore, OnlineView, PutBatch, PutSummary, ViewPut};
 use crate::rows::available_at;
-use crate::{AvailableRange, RegisteredView, Sources, view_rows};
+use crate::{AvailableRange, RegisteredView, Sources, ViewComputer};
 
 /// The rows of several views that become available up to a horizon, in the order in which they do.
 ///
@@ -33,29 +33,31 @@ impl MaterializationFeed {
     /// Computes what each view has beyond its watermark in the online store, up to `horizon`.
     #[tracing::instrument(level = "debug", skip_all)]
     pub async fn open(
-        engine: &Engine,
+        computer: &ViewComputer,
         online: Arc<dyn OnlineStore>,
         views: &[RegisteredView],
         sources: &Sources,
         horizon: Timestamp,
     ) -> Result<Self> {
-        let mut fed = Vec::with_capacity(views.len());
-        for view in views {
+        let feed = async |view: &RegisteredView| {
             let online_view = OnlineView::new(online.clone(), view);
             let after = online_view.state()?.map(|state| state.watermark);
             let range = AvailableRange { after, until: horizon };
-            let batches = view_rows(engine, &view.definition, sources, range).await?;
-            fed.push(FedView::new(online_view, &batches, view)?);
-        }
-        Ok(Self { online, views: fed, horizon })
+            let batches = computer.rows(&view.definition, sources, range).await?;
+            FedView::new(online_view, &batches, view)
+        };
+        let views = try_join_all(views.iter().map(feed)).await?;
+        Ok(Self { online, views, horizon })
     }
 
-    /// Puts the rows of all views that were available by a time, in one durable commit. Blocks for that commit.
+    /// Puts the rows of all views that were available by a time, in one commit.
     ///
-    /// Times must not go backwards; a repeated time does nothing. Past the horizon the watermarks stay at the horizon.
-    pub fn advance(&mut self, until: Timestamp) -> Result<PutSummary> {
+    /// Times must not go backwards; a repeated time does nothing. Past the horizon the watermarks stay at the horizon. With
+    /// [`Durability::Later`] a crash may take the store back to an earlier time, rows and watermarks together; what the feed of the next
+    /// start computes begins there.
+    pub fn advance(&mut self, until: Timestamp, durability: Durability) -> Result<PutSummary> {
         let until = until.min(self.horizon);
-        let mut batch = PutBatch::default();
+        let mut batch = PutBatch { durability, ..PutBatch::default() };
         let mut ends = Vec::with_capacity(self.views.len());
         for view in &self.views {
             let end = view.next + view.available.values()[view.next..].partition_point(|time| *time <= until.micros());

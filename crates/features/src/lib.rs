@@ -8,6 +8,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod check;
+mod computer;
 mod definition;
 pub mod failures;
 mod feed;
@@ -22,6 +23,7 @@ mod skew;
 mod training_set;
 
 pub use check::{Relation, check_view, check_views, dependency_order};
+pub use computer::ViewComputer;
 pub use definition::{FeatureDefinition, ViewDefinition};
 pub use feed::MaterializationFeed;
 pub use freshness::{Freshness, freshness};

@@ -3,21 +3,21 @@
 use std::sync::Arc;
 
 use lw_core::{Change, Ctx, Draft, Error, Result, Timestamp};
-use lw_engine::Engine;
 use lw_store::Store;
 use serde_json::json;
 
 use crate::online::{OnlineStore, OnlineView, PutBatch, PutSummary, ViewPut, ViewState};
-use crate::{AvailableRange, RegisteredView, Sources, view_rows};
+use crate::{AvailableRange, RegisteredView, Sources, ViewComputer};
 
 /// Brings views up to date in an online store.
 ///
 /// The watermark of a view stands in the online store and moves in the commit that writes the rows, so a crash at any moment
-/// leaves a state from which the same call goes on. The ledger gets one entry a call, after the rows are durable.
+/// leaves a state from which the same call goes on. The ledger gets one entry a call that found rows, or
+/// was the first, after they are durable.
 #[derive(Clone)]
 pub struct Materializer {
     pub store: Store,
-    pub engine: Engine,
+    pub computer: ViewComputer,
     pub online: Arc<dyn OnlineStore>,
 }
 
@@ -46,13 +46,15 @@ impl Materializer {
         if let Some(watermark) = after.filter(|watermark| *watermark >= until) {
             return Ok(Materialized { n_read: 0, n_written: 0, watermark });
         }
-        let rows = view_rows(&self.engine, &view.definition, sources, AvailableRange { after, until }).await?;
+        let rows = self.computer.rows(&view.definition, sources, AvailableRange { after, until }).await?;
         let mut put = ViewPut::new(online.id(), until);
         for batch in &rows {
             online.encode(batch, 0..batch.num_rows(), &mut put)?;
         }
-        let summary = put_off_thread(self.online.clone(), PutBatch { views: vec![put] }).await?;
-        self.record(ctx, view, sources, summary).await?;
+        let summary = put_off_thread(self.online.clone(), PutBatch::of(vec![put])).await?;
+        if summary.n_given > 0 || after.is_none() {
+            self.record(ctx, view, sources, summary).await?;
+        }
         Ok(Materialized { n_read: summary.n_given, n_written: summary.n_written, watermark: until })
     }
 

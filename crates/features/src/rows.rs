@@ -87,6 +87,18 @@ pub async fn view_rows(
     run_view(engine, view, sources, &relations, range).await
 }
 
+/// Those of a view's rows, as [`view_rows`] returns them, that became available within a range.
+pub(crate) fn picked_within(view: &ViewDefinition, rows: &[RecordBatch], range: AvailableRange) -> Result<Vec<RecordBatch>> {
+    let mut within = Vec::with_capacity(rows.len());
+    for batch in rows {
+        let batch = Picked::new(view, &batch.schema())?.rows(batch, range)?;
+        if batch.num_rows() > 0 || within.is_empty() {
+            within.push(batch);
+        }
+    }
+    Ok(within)
+}
+
 /// The views that a view reads, directly or through others, in the order in which they must run.
 fn needed<'a>(view: &ViewDefinition, views: &'a [ViewDefinition]) -> Result<Vec<&'a ViewDefinition>> {
     let mut wanted = table_names(&view.sql)?;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use arrow::array::{Array, BooleanArray, Float64Array, RecordBatch, TimestampMicrosecondArray};
 use arrow::compute::{SortColumn, concat_batches, filter_record_batch, lexsort_to_indices, take_record_batch};
 use arrow::datatypes::{Schema as ArrowSchema, SchemaRef};
+use futures::future::try_join_all;
 use lw_core::{Change, Ctx, Digest, Draft, Error, Name, Result, Schema, Subject, SubjectKind, Timestamp};
 use lw_engine::{
     AppTxn, Area, Binding, Engine, KeyPair, OutputColumn, PitView, PointInTime, TableId, WriteMode, WriteOptions, Written,
@@ -15,14 +16,14 @@ use serde_json::json;
 
 use crate::failures::{BAD_TRAINING_SET, EMPTY_TRAINING_SET};
 use crate::recipe::{EXAMPLE_COLUMNS, JoinedView, TrainingSetRecipe};
-use crate::{AvailableRange, queries, view_rows};
+use crate::{AvailableRange, ViewComputer, queries};
 
 /// Where training sets are kept and what they are computed with.
 #[derive(Clone)]
 pub struct Services {
     pub store: Store,
     pub artifacts: Artifacts,
-    pub engine: Engine,
+    pub computer: ViewComputer,
 }
 
 /// An immutable training set: version `table_version` of the Delta table `table`, which is `training_set/<name>` until a model's
@@ -94,12 +95,13 @@ pub async fn build_training_set(ctx: &Ctx, services: &Services, recipe: &Trainin
     if let Some(built) = find_by_recipe(&services.store, &recipe.name, recipe_digest).await? {
         return Ok(built);
     }
-    let computed = compute_training_set(&services.engine, recipe).await?;
-    let table = table_for(&services.engine, recipe, &computed.schema).await?;
+    let computed = compute_training_set(&services.computer, recipe).await?;
+    let engine = services.computer.engine();
+    let table = table_for(engine, recipe, &computed.schema).await?;
     // After a crash between this write and the ledger's entry, the same recipe finds its version instead of writing again.
     let app_txn = AppTxn { app_id: format!("recipe/{}", recipe_digest.hex()), version: 1 };
     let options = WriteOptions { app_txn: Some(app_txn), ..WriteOptions::new(WriteMode::Overwrite) };
-    let written = services.engine.write(&table, computed.schema.clone(), computed.batches.clone(), options).await?;
+    let written = engine.write(&table, computed.schema.clone(), computed.batches.clone(), options).await?;
     let built = Built { recipe: recipe.clone(), recipe_digest, table, written, computed };
     services.store.write(ctx, move |tx| record(tx, &built)).await
 }
@@ -188,7 +190,8 @@ fn entry(set: &TrainingSet, recipe: &TrainingSetRecipe, written: &Written) -> Dr
 
 /// Computes the rows of a training set and their digest; writes nothing. This is also how a training set is reproduced.
 #[tracing::instrument(level = "debug", skip_all)]
-pub async fn compute_training_set(engine: &Engine, recipe: &TrainingSetRecipe) -> Result<ComputedTrainingSet> {
+pub async fn compute_training_set(computer: &ViewComputer, recipe: &TrainingSetRecipe) -> Result<ComputedTrainingSet> {
+    let engine = computer.engine();
     let expressions = recipe.compile()?;
     let (spine, n_dropped_unlabelled) = spine(engine, recipe).await?;
     if spine.num_rows() == 0 {
@@ -199,10 +202,7 @@ pub async fn compute_training_set(engine: &Engine, recipe: &TrainingSetRecipe) -
             ))
             .hint(format!("{n_dropped_unlabelled} examples had none; widen the window, or wait until labels are known")));
     }
-    let mut views = Vec::with_capacity(recipe.views.len());
-    for view in &recipe.views {
-        views.push(joined(engine, view, recipe).await?);
-    }
+    let views = try_join_all(recipe.views.iter().map(|view| joined(computer, view, recipe))).await?;
     let request = PointInTime { spine: vec![spine], time_column: "predicted_at".to_owned(), views };
     let joined = engine.point_in_time(request).await?;
     let mut batches = Vec::with_capacity(joined.len());
@@ -267,9 +267,9 @@ fn is_labelled(examples: &RecordBatch, as_of: Timestamp) -> Result<BooleanArray>
     Ok((0..examples.num_rows()).map(|row| Some(is_labelled(row))).collect())
 }
 
-async fn joined(engine: &Engine, view: &JoinedView, recipe: &TrainingSetRecipe) -> Result<PitView> {
+async fn joined(computer: &ViewComputer, view: &JoinedView, recipe: &TrainingSetRecipe) -> Result<PitView> {
     let definition = &view.definition;
-    let rows = view_rows(engine, definition, &recipe.sources, AvailableRange::until(recipe.as_of)).await?;
+    let rows = computer.rows(definition, &recipe.sources, AvailableRange::until(recipe.as_of)).await?;
     let key = |entity: &String| KeyPair { spine: view.request_field(entity).to_owned(), view: entity.clone() };
     let output = |feature: &String| OutputColumn { column: feature.clone(), name: feature.clone() };
     Ok(PitView {

@@ -7,6 +7,7 @@ use lw_core::{Error, Name, Result, Timestamp};
 use lw_engine::{Binding, Bound, Engine};
 use lw_features::find_training_set;
 use lw_store::Store;
+use tokio::sync::Mutex;
 
 use crate::failures::NO_EXAMPLES;
 
@@ -17,9 +18,38 @@ pub const LABEL: &str = "label";
 #[derive(Debug, Clone)]
 pub struct Examples(RecordBatch);
 
+/// The training set that was read last, as long as it is small: all candidates of a run, and its evaluation, read the same.
+#[derive(Default)]
+pub struct LastExamples(Mutex<Option<(Name, u64, Examples)>>);
+
+/// A larger training set is read again by each step.
+const MAX_KEPT_BYTES: usize = 512 << 20;
+
+impl LastExamples {
+    /// A version of a training set. Steps that ask at the same time wait for one reading.
+    pub async fn load(&self, engine: &Engine, name: &Name, version: u64, store: &Store) -> Result<Examples> {
+        let mut last = self.0.lock().await;
+        if let Some((_, _, examples)) = last.as_ref().filter(|(of, at, _)| (of, *at) == (name, version)) {
+            return Ok(examples.clone());
+        }
+        *last = None;
+        let examples = Examples::load(engine, name, version, store).await?;
+        if examples.0.get_array_memory_size() <= MAX_KEPT_BYTES {
+            *last = Some((name.clone(), version, examples.clone()));
+        }
+        Ok(examples)
+    }
+
+    /// Gives the memory back: the run that read them is over.
+    pub async fn forget(&self) {
+        *self.0.lock().await = None;
+    }
+}
+
 impl Examples {
     /// Reads a version of a training set.
-    pub async fn load(engine: &Engine, name: &Name, version: u64, store: &Store) -> Result<Self> {
+    #[tracing::instrument(level = "debug", skip_all)]
+    async fn load(engine: &Engine, name: &Name, version: u64, store: &Store) -> Result<Self> {
         let set = find_training_set(store, name, version).await?.ok_or_else(|| {
             NO_EXAMPLES.error(format!("there is no training set {name}@{version}")).hint("run the model's pipeline again")
         })?;

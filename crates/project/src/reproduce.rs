@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use lw_core::{Ctx, Digest, Name, Result, Timestamp};
 use lw_evaluation::Metric;
-use lw_features::{TrainingSet, compute_training_set, find_training_set, load_recipe};
+use lw_features::{TrainingSet, ViewComputer, compute_training_set, find_training_set, load_recipe};
 use lw_registry::{ModelVersion, Registry};
 use lw_training::Trainer;
 use serde::Serialize;
@@ -61,7 +61,8 @@ impl Workspace {
         let running = state::version(self.store(), self.artifacts(), project_version).await?;
         let definition = model(&running.project, name)?;
         let set = recorded_set(self, &registered).await?;
-        let computed = compute_training_set(self.engine(), &load_recipe(self.artifacts(), &set).await?).await?;
+        let computed =
+            compute_training_set(&ViewComputer::new(self.engine().clone()), &load_recipe(self.artifacts(), &set).await?).await?;
         let examples = Examples::of_batches(&computed.batches)?;
         let candidate_name = recipe["candidate"].as_str().ok_or_else(|| unrecorded(&registered, "candidate"))?;
         let candidate = definition.train.candidates.iter().find(|candidate| candidate.name.as_str() == candidate_name);

@@ -70,6 +70,7 @@ pub async fn observe(
     (monitor, watch): (&Name, &SkewWatch),
     window: TimeWindow,
 ) -> Result<Vec<Observation>> {
+    workspace.serving().deliver().await?;
     let n_rows = count(workspace.engine(), name, version, window).await?;
     if n_rows < watch.min_rows {
         return Ok(Vec::new());

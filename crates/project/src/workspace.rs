@@ -3,15 +3,16 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use lw_core::{Actor, Clock, Ctx, IdSource, RandomIds, Result, SystemClock};
+use lw_core::{Actor, Clock, Ctx, IdSource, Name, RandomIds, Result, SystemClock};
 use lw_engine::{Engine, EngineOptions};
-use lw_features::{EmbeddedStore, Materializer, OnlineStore};
+use lw_features::{EmbeddedStore, Materializer, OnlineStore, ViewComputer};
 use lw_pipelines::{Canceller, Pipelines};
 use lw_serving::{Serving, ServingMetrics, ServingParts};
 use lw_store::{Artifacts, Store};
 use parking_lot::Mutex;
 use tokio::task::JoinHandle;
 
+use crate::examples::{Examples, LastExamples};
 use crate::failures::FILE_UNREADABLE;
 use crate::state::{self, RunningProject};
 use crate::storage::Storage;
@@ -42,10 +43,12 @@ struct Inner {
     store: Store,
     artifacts: Artifacts,
     engine: Engine,
+    views: ViewComputer,
     online: Arc<dyn OnlineStore>,
     data: lw_data::Services,
     pipelines: Pipelines,
     serving: Arc<Serving>,
+    examples: LastExamples,
     background: Mutex<Vec<JoinHandle<()>>>,
     workers: Mutex<Vec<(Canceller, JoinHandle<()>)>>,
 }
@@ -88,11 +91,13 @@ impl Workspace {
             ids,
             store,
             artifacts,
+            views: ViewComputer::new(engine.clone()),
             engine,
             online,
             data,
             pipelines,
             serving,
+            examples: LastExamples::default(),
             background,
             workers,
         })))
@@ -117,6 +122,11 @@ impl Workspace {
 
     pub fn engine(&self) -> &Engine {
         &self.0.engine
+    }
+
+    /// Computes rows of views.
+    pub(crate) fn views(&self) -> &ViewComputer {
+        &self.0.views
     }
 
     pub fn online(&self) -> &Arc<dyn OnlineStore> {
@@ -146,7 +156,7 @@ impl Workspace {
     }
 
     pub fn feature_services(&self) -> lw_features::Services {
-        lw_features::Services { store: self.0.store.clone(), artifacts: self.0.artifacts.clone(), engine: self.0.engine.clone() }
+        lw_features::Services { store: self.0.store.clone(), artifacts: self.0.artifacts.clone(), computer: self.0.views.clone() }
     }
 
     pub fn data_services(&self) -> &lw_data::Services {
@@ -154,7 +164,16 @@ impl Workspace {
     }
 
     pub fn materializer(&self) -> Materializer {
-        Materializer { store: self.0.store.clone(), engine: self.0.engine.clone(), online: self.0.online.clone() }
+        Materializer { store: self.0.store.clone(), computer: self.0.views.clone(), online: self.0.online.clone() }
+    }
+
+    /// The rows of a training set. They stay in memory for the next step until [`Self::forget_examples`].
+    pub(crate) async fn examples(&self, name: &Name, version: u64) -> Result<Examples> {
+        self.0.examples.load(self.engine(), name, version, self.store()).await
+    }
+
+    pub(crate) async fn forget_examples(&self) {
+        self.0.examples.forget().await;
     }
 
     /// The project that runs.

@@ -8,6 +8,23 @@ use super::layout::RowHeader;
 #[derive(Debug, Default)]
 pub struct PutBatch {
     pub views: Vec<ViewPut>,
+    pub durability: Durability,
+}
+
+/// When a commit is safe from a crash of the machine. Readers see it at once either way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Durability {
+    #[default]
+    Now,
+    /// With the next commit that is durable now. A crash before takes both this commit's rows and its watermarks.
+    Later,
+}
+
+impl PutBatch {
+    /// A durable batch.
+    pub fn of(views: Vec<ViewPut>) -> Self {
+        Self { views, durability: Durability::Now }
+    }
 }
 
 /// The rows of one view, encoded one behind the other in a single buffer, and how far the view has come with them.

@@ -5,12 +5,12 @@ use std::path::Path;
 
 use lw_core::{Error, Result, Timestamp};
 use parking_lot::Mutex;
-use redb::{Database, DatabaseError, Durability, ReadableDatabase, ReadableTable, TableDefinition};
+use redb::{Database, DatabaseError, ReadableDatabase, ReadableTable, TableDefinition};
 
 use super::cache::{Cached, RowCache};
 use super::layout::RowHeader;
 use super::memory::StateChange;
-use super::{NewestRow, OnlineStore, PutBatch, PutSummary, ViewPut, ViewState};
+use super::{Durability, NewestRow, OnlineStore, PutBatch, PutSummary, ViewPut, ViewState};
 use crate::failures::{ONLINE_STORE_FAILED, ONLINE_STORE_IN_USE};
 
 const ROWS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("rows");
@@ -53,7 +53,7 @@ impl EmbeddedStore {
     /// Commits a batch and returns the rows that were accepted.
     fn commit<'a>(&self, batch: &'a PutBatch, summary: &mut PutSummary) -> Result<Vec<(&'a [u8], &'a [u8])>> {
         let mut transaction = self.database.begin_write().map_err(failed)?;
-        transaction.set_durability(Durability::Immediate).map_err(failed)?;
+        transaction.set_durability(durability(batch.durability)).map_err(failed)?;
         let mut accepted = Vec::new();
         {
             let mut rows = transaction.open_table(ROWS).map_err(failed)?;
@@ -136,6 +136,13 @@ impl OnlineStore for EmbeddedStore {
         let n_removed = self.remove_from_disk(view, prefix).map_err(failed)?;
         self.cache.clear();
         Ok(n_removed)
+    }
+}
+
+fn durability(asked: Durability) -> redb::Durability {
+    match asked {
+        Durability::Now => redb::Durability::Immediate,
+        Durability::Later => redb::Durability::None,
     }
 }
 

@@ -12,7 +12,7 @@ mod layout;
 mod memory;
 mod view;
 
-pub use batch::{NewestRow, PutBatch, PutSummary, ViewPut};
+pub use batch::{Durability, NewestRow, PutBatch, PutSummary, ViewPut};
 pub use embedded::EmbeddedStore;
 pub use key::EntityKeys;
 pub use layout::{RowHeader, RowLayout};
@@ -28,7 +28,7 @@ pub trait OnlineStore: Send + Sync {
     /// Puts the rows of all views and their states in one commit: after an error, or a crash, either all is there or nothing.
     ///
     /// A row replaces the one under its key unless that one is newer by event time, then known time; so a batch that comes
-    /// twice, or late, does no harm. Blocks until the rows are durable.
+    /// twice, or late, does no harm. Blocks until the rows are as durable as the batch asks.
     fn put_batch(&self, batch: &PutBatch) -> Result<PutSummary>;
 
     /// Calls `found` with the row under the key, if there is one, and returns whether there was.

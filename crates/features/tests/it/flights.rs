@@ -11,9 +11,10 @@ use arrow::compute::{cast, concat_batches, sum};
 use arrow::datatypes::{DataType, Float64Type, SchemaRef, TimestampMicrosecondType};
 use lw_core::{Scalar, Timestamp};
 use lw_engine::{Area, Binding, Bound, Engine, KeyPair, OutputColumn, PitView, PointInTime, TableId, WriteMode, WriteOptions};
+use lw_features::online::Durability;
 use lw_features::{
     AvailableRange, EmbeddedStore, Lookup, MaterializationFeed, OnlineStore, OnlineView, RegisteredView, Sources, TableVersion,
-    ViewDefinition, check_view, view_rows,
+    ViewComputer, ViewDefinition, check_view, view_rows,
 };
 use lw_store::testing::TestDirectory;
 use serde::Deserialize;
@@ -162,7 +163,8 @@ async fn check_online(engine: &Engine, sources: &Sources, views: &[RegisteredVie
     let online: Arc<dyn OnlineStore> = Arc::new(EmbeddedStore::open(&directory.path().join("online.redb"), 64 << 20).unwrap());
     let horizon = Timestamp::parse("2014-01-02").unwrap();
     let started = Instant::now();
-    let mut feed = MaterializationFeed::open(engine, online.clone(), views, sources, horizon).await.unwrap();
+    let mut feed =
+        MaterializationFeed::open(&ViewComputer::new(engine.clone()), online.clone(), views, sources, horizon).await.unwrap();
     println!("feed of {} rows opened in {:.2?}", feed.n_remaining(), started.elapsed());
     let rows = rows_by_flight(joined);
     let times = joined.column_by_name("predicted_at").unwrap().as_primitive::<TimestampMicrosecondType>();
@@ -172,7 +174,7 @@ async fn check_online(engine: &Engine, sources: &Sources, views: &[RegisteredVie
     for (at, row) in samples {
         let at = Timestamp::from_micros(at);
         let started = Instant::now();
-        feed.advance(at).unwrap();
+        feed.advance(at, Durability::Now).unwrap();
         spent += started.elapsed();
         for view in views {
             let online_view = OnlineView::new(online.clone(), view);

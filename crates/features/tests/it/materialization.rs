@@ -1,10 +1,13 @@
 use std::sync::Arc;
 
+use arrow::array::RecordBatch;
+use arrow::compute::concat_batches;
 use lw_core::{DataType, Scalar};
 use lw_engine::batch_from_rows;
+use lw_features::online::Durability;
 use lw_features::{
-    ColumnSkew, EmbeddedStore, Freshness, JoinedView, Lookup, MaterializationFeed, Materializer, MemoryStore, OnlineStore,
-    OnlineView, SkewCheck, SkewExample, freshness,
+    AvailableRange, ColumnSkew, EmbeddedStore, Freshness, JoinedView, Lookup, MaterializationFeed, Materializer, MemoryStore,
+    OnlineStore, OnlineView, SkewCheck, SkewExample, ViewComputer, freshness, view_rows,
 };
 use lw_store::testing::{self, TestDirectory};
 
@@ -18,7 +21,8 @@ fn only_new_rows_are_read_and_a_repeated_call_does_nothing() {
         let directory = TestDirectory::make();
         let engine = engine(directory.path());
         let online: Arc<dyn OnlineStore> = Arc::new(EmbeddedStore::open(&directory.path().join("online.redb"), 1 << 20).unwrap());
-        let materializer = Materializer { store: store.clone(), engine: engine.clone(), online: online.clone() };
+        let materializer =
+            Materializer { store: store.clone(), computer: ViewComputer::new(engine.clone()), online: online.clone() };
         let sources = sources(write_flights(&engine, &FLIGHTS).await);
         let view = register(&store, &carrier_delays()).await;
         let mut counts = Vec::new();
@@ -53,17 +57,43 @@ async fn a_feed_ends_where_materialization_ends() {
     let view = unregistered(carrier_delays(), relation(&carrier_delays()));
     let online: Arc<dyn OnlineStore> = Arc::new(EmbeddedStore::open(&directory.path().join("online.redb"), 1 << 20).unwrap());
     let views = [view.clone()];
-    let mut feed = MaterializationFeed::open(&engine, online.clone(), &views, &sources, hour(20.0)).await.unwrap();
+    let mut feed = MaterializationFeed::open(&ViewComputer::new(engine.clone()), online.clone(), &views, &sources, hour(20.0))
+        .await
+        .unwrap();
     assert_eq!((feed.n_remaining(), feed.next_available()), (4, Some(hour(5.0))));
     let mut n_given = 0;
     for step in 0..30 {
-        n_given += feed.advance(hour(f64::from(step))).unwrap().n_given;
+        n_given += feed.advance(hour(f64::from(step)), Durability::Later).unwrap().n_given;
     }
     assert_eq!((n_given, feed.n_remaining(), feed.next_available()), (4, 0, None));
     let online_view = OnlineView::new(online.clone(), &view);
     assert_eq!(online_view.state().unwrap().unwrap().watermark, hour(20.0), "the watermark stays at the horizon");
-    let feed = MaterializationFeed::open(&engine, online, &views, &sources, hour(100.0)).await.unwrap();
+    let feed =
+        MaterializationFeed::open(&ViewComputer::new(engine.clone()), online, &views, &sources, hour(100.0)).await.unwrap();
     assert_eq!(feed.n_remaining(), 1, "the next feed goes on after the watermark");
+}
+
+#[tokio::test]
+async fn kept_rows_are_those_of_the_tables_and_the_time_that_are_asked_for() {
+    let directory = TestDirectory::make();
+    let engine = engine(directory.path());
+    let computer = ViewComputer::new(engine.clone());
+    let view = carrier_delays();
+    let few = sources(write_flights(&engine, &FLIGHTS[..3]).await);
+    let all = sources(write_flights(&engine, &FLIGHTS[3..]).await);
+    let mut counts = Vec::new();
+    for sources in [&few, &all, &few, &all] {
+        for until in [4.0, 9.0, 12.0, 100.0] {
+            let range = AvailableRange { after: Some(hour(4.0)), until: hour(until) };
+            let kept = computer.rows(&view, sources, range).await.unwrap();
+            let computed = view_rows(&engine, &view, sources, range).await.unwrap();
+            let rows = |batches: &[RecordBatch]| concat_batches(&batches[0].schema(), batches).unwrap();
+            assert_eq!(rows(&kept), rows(&computed), "until {until}");
+            counts.push(rows(&kept).num_rows());
+        }
+    }
+    assert_eq!(counts[..8], [0, 2, 3, 3, 0, 2, 4, 5]);
+    assert_eq!(counts[..8], counts[8..]);
 }
 
 #[tokio::test]
@@ -106,6 +136,7 @@ async fn a_view_may_read_a_view() {
     outer.sql = "SELECT carrier, landed_at, carrier_delay FROM carrier_delays WHERE carrier_delay > 15".to_owned();
     let view = unregistered(outer, relation(&carrier_delays()));
     let online: Arc<dyn OnlineStore> = Arc::new(MemoryStore::default());
-    let feed = MaterializationFeed::open(&engine, online, &[view], &sources, hour(100.0)).await.unwrap();
+    let feed =
+        MaterializationFeed::open(&ViewComputer::new(engine.clone()), online, &[view], &sources, hour(100.0)).await.unwrap();
     assert_eq!(feed.n_remaining(), 3);
 }

@@ -31,7 +31,7 @@ fn batch(view: &OnlineView, rows: &[(&'static str, f64, Option<f64>)], until: f6
     let rows = arrow::array::RecordBatch::try_from_iter_with_nullable(rows).unwrap();
     let mut put = ViewPut::new(view.id(), hour(until));
     view.encode(&rows, 0..rows.num_rows(), &mut put).unwrap();
-    PutBatch { views: vec![put] }
+    PutBatch::of(vec![put])
 }
 
 #[track_caller]

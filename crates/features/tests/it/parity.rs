@@ -7,9 +7,10 @@ use lw_core::{DataType, Scalar, Span};
 use lw_engine::{
     Area, Engine, KeyPair, OutputColumn, PitView, PointInTime, TableId, WriteMode, WriteOptions, batch_from_rows, scalar_at,
 };
+use lw_features::online::Durability;
 use lw_features::{
     AvailableRange, FeatureDefinition, MaterializationFeed, MemoryStore, OnlineStore, OnlineView, RegisteredView, Sources,
-    TableVersion, ViewDefinition, check_view, view_rows,
+    TableVersion, ViewComputer, ViewDefinition, check_view, view_rows,
 };
 use lw_store::testing::TestDirectory;
 use proptest::prelude::*;
@@ -84,11 +85,19 @@ async fn offline(engine: &Engine, view: &RegisteredView, sources: &Sources, n_ho
 async fn online(engine: &Engine, view: &RegisteredView, sources: &Sources, n_hours: u8) -> Vec<[Scalar; 2]> {
     let store: Arc<dyn OnlineStore> = Arc::new(MemoryStore::default());
     let horizon = hour(n_hours.into());
-    let mut feed = MaterializationFeed::open(engine, store.clone(), std::slice::from_ref(view), sources, horizon).await.unwrap();
+    let mut feed = MaterializationFeed::open(
+        &ViewComputer::new(engine.clone()),
+        store.clone(),
+        std::slice::from_ref(view),
+        sources,
+        horizon,
+    )
+    .await
+    .unwrap();
     let online = OnlineView::new(store, view);
     let mut answers = Vec::new();
     for hours in 0..n_hours {
-        feed.advance(hour(hours.into())).unwrap();
+        feed.advance(hour(hours.into()), Durability::Later).unwrap();
         for sensor in SENSORS {
             let mut out = [Scalar::Null, Scalar::Null];
             online.lookup(&[Scalar::from(sensor)], hour(hours.into()), &mut out).unwrap();

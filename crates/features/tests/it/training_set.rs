@@ -4,8 +4,8 @@ use lw_core::{DataType, Digest, Scalar, SubjectKind};
 use lw_engine::{Binding, Engine, scalar_at};
 use lw_features::failures::{BAD_TRAINING_SET, EMPTY_TRAINING_SET};
 use lw_features::{
-    Examples, JoinedView, Services, TimeWindow, TrainingSet, TrainingSetRecipe, build_training_set, compute_training_set,
-    list_training_sets, load_recipe,
+    Examples, JoinedView, Services, TimeWindow, TrainingSet, TrainingSetRecipe, ViewComputer, build_training_set,
+    compute_training_set, list_training_sets, load_recipe,
 };
 use lw_store::testing::{self, TestDirectory};
 use lw_store::{Artifacts, EntryFilter, Store};
@@ -16,7 +16,7 @@ use crate::fixtures::{
 
 fn services(store: Store, directory: &TestDirectory) -> Services {
     let artifacts = Artifacts::open(&format!("file://{}", directory.path().join("artifacts").display())).unwrap();
-    Services { store, artifacts, engine: engine(directory.path()) }
+    Services { store, artifacts, computer: ViewComputer::new(engine(directory.path())) }
 }
 
 fn recipe(view: JoinedView, flights: lw_features::TableVersion) -> TrainingSetRecipe {
@@ -57,7 +57,7 @@ fn a_training_set_holds_what_was_known_and_can_be_made_again() {
     testing::both(|store| async move {
         let directory = TestDirectory::make();
         let services = services(store.clone(), &directory);
-        let flights = write_flights(&services.engine, &FLIGHTS).await;
+        let flights = write_flights(services.computer.engine(), &FLIGHTS).await;
         let view = register(&store, &carrier_delays()).await;
         let recipe = recipe(JoinedView::new(&view, BTreeMap::new()), flights);
         let set = build_training_set(&ctx(), &services, &recipe).await.unwrap();
@@ -74,7 +74,7 @@ fn a_training_set_holds_what_was_known_and_can_be_made_again() {
             // The landing at 9 is known at 9.
             row("f4", 9.0, 1.0, Some(-4.0), Some("AA")),
         ];
-        assert_eq!(read(&services.engine, &set).await, wanted);
+        assert_eq!(read(services.computer.engine(), &set).await, wanted);
 
         assert_eq!(
             build_training_set(&ctx(), &services, &recipe).await.unwrap(),
@@ -82,7 +82,7 @@ fn a_training_set_holds_what_was_known_and_can_be_made_again() {
             "the same recipe is the same training set"
         );
         assert_eq!(load_recipe(&services.artifacts, &set).await.unwrap(), recipe);
-        assert_eq!(compute_training_set(&services.engine, &recipe).await.unwrap().content, set.content);
+        assert_eq!(compute_training_set(&services.computer, &recipe).await.unwrap().content, set.content);
 
         let entries = store.entries(EntryFilter::all()).await.unwrap();
         let entry = entries.iter().find(|entry| entry.action == "training_set.build").unwrap();
@@ -99,7 +99,7 @@ fn the_content_digest_depends_on_rows_and_not_on_files() {
     testing::both(|store| async move {
         let directory = TestDirectory::make();
         let services = services(store.clone(), &directory);
-        let whole = write_flights(&services.engine, &FLIGHTS).await;
+        let whole = write_flights(services.computer.engine(), &FLIGHTS).await;
         let view = register(&store, &carrier_delays()).await;
         let first = recipe(JoinedView::new(&view, BTreeMap::new()), whole);
         let first_set = build_training_set(&ctx(), &services, &first).await.unwrap();
@@ -111,7 +111,10 @@ fn the_content_digest_depends_on_rows_and_not_on_files() {
         let halves = write_flights(&other_engine, &FLIGHTS[..3]).await;
         let mut second = first.clone();
         second.sources = sources(halves);
-        assert_eq!(compute_training_set(&other_engine, &second).await.unwrap().content, first_set.content);
+        assert_eq!(
+            compute_training_set(&ViewComputer::new(other_engine.clone()), &second).await.unwrap().content,
+            first_set.content
+        );
 
         // One more known label is another content, the next version, and a table version of its own.
         let mut later = first.clone();
@@ -119,14 +122,14 @@ fn the_content_digest_depends_on_rows_and_not_on_files() {
         let later_set = build_training_set(&ctx(), &services, &later).await.unwrap();
         assert_eq!((later_set.version, later_set.n_rows, later_set.n_dropped_unlabelled), (2, 5, 1));
         assert_ne!(later_set.content, first_set.content);
-        assert_eq!(read(&services.engine, &first_set).await.len(), 4, "older versions stay as they were");
+        assert_eq!(read(services.computer.engine(), &first_set).await.len(), 4, "older versions stay as they were");
 
         // Other columns do not disturb the older table.
         let mut narrower = first.clone();
         narrower.outputs = vec!["carrier_delay".to_owned(), "label_text".to_owned()];
         let narrow_set = build_training_set(&ctx(), &services, &narrower).await.unwrap();
         assert_ne!(narrow_set.table, first_set.table);
-        assert_eq!(read(&services.engine, &narrow_set).await, read(&services.engine, &first_set).await);
+        assert_eq!(read(services.computer.engine(), &narrow_set).await, read(services.computer.engine(), &first_set).await);
         let listed = list_training_sets(&store, &name("late"), None, 2).await.unwrap();
         assert_eq!(listed, [narrow_set, later_set]);
         assert_eq!(list_training_sets(&store, &name("late"), Some(2), 10).await.unwrap(), [first_set]);
@@ -145,7 +148,7 @@ async fn a_recipe_that_contradicts_itself_is_refused() {
     let refusal = async |change: Change<'_>| {
         let mut changed = sound.clone();
         change(&mut changed);
-        compute_training_set(&engine, &changed).await.unwrap_err()
+        compute_training_set(&ViewComputer::new(engine.clone()), &changed).await.unwrap_err()
     };
     let cases: [(Change<'_>, &str); 6] = [
         (&|r| r.outputs.push("carier".to_owned()), "hint: did you mean `carrier`?"),

@@ -20,6 +20,7 @@ use std::time::Instant;
 use async_trait::async_trait;
 use lw_core::{Actor, Clock as _, Error, Name, Result, SimulatedClock, Span, Timestamp};
 use lw_engine::{Area, TableId};
+use lw_features::online::Durability;
 use lw_features::{MaterializationFeed, TableVersion};
 use lw_pipelines::Start;
 use serde_json::json;
@@ -200,15 +201,19 @@ impl Replay<'_> {
         let views: Vec<_> =
             used.into_iter().filter(|view| self.model.features.iter().any(|feature| feature.view() == view.name())).collect();
         let engine = self.workspace.engine();
-        let feed = MaterializationFeed::open(engine, Arc::clone(self.workspace.online()), &views, &sources, to).await?;
+        let feed =
+            MaterializationFeed::open(self.workspace.views(), Arc::clone(self.workspace.online()), &views, &sources, to).await?;
         let examples = self.examples().await?;
         let requests = RequestFeed::open(engine, self.model, &examples, from, to).await?;
         Ok((feed, requests))
     }
 
     /// Makes the features that are known by now available online.
+    ///
+    /// They are durable once a day: whoever starts again after a crash begins with an empty workspace anyway.
     async fn advance(&self, mut feed: MaterializationFeed, now: Timestamp) -> Result<MaterializationFeed> {
-        let advanced = tokio::task::spawn_blocking(move || feed.advance(now).map(|_| feed));
+        let durability = if now == now.day_start() { Durability::Now } else { Durability::Later };
+        let advanced = tokio::task::spawn_blocking(move || feed.advance(now, durability).map(|_| feed));
         advanced.await.map_err(|error| Error::bug("moving features on panicked").cause(error))?
     }
 

@@ -15,7 +15,7 @@ use serde_json::json;
 use super::training_set::Built;
 use super::{Candidate, Step};
 use crate::definition::ModelDefinition;
-use crate::examples::{Examples, labels};
+use crate::examples::labels;
 use crate::failures::NO_EXAMPLES;
 use crate::scoring::Scoring;
 use crate::serving_bundle::scoring_bundle;
@@ -39,8 +39,8 @@ pub async fn run(step: &Step) -> Result<StepOutput> {
         candidates.push(step.upstream::<Candidate>(&format!("train:{}", candidate.name))?);
     }
     let best = choose(model, &candidates)?;
-    let examples = Examples::load(workspace.engine(), &model.model, built.version, workspace.store()).await?;
-    let (train, holdout) = examples.split(built.holdout_from)?;
+    let (train, holdout) = workspace.examples(&model.model, built.version).await?.split(built.holdout_from)?;
+    workspace.forget_examples().await;
     let truth = labels(&holdout)?;
     let predictions = score(step, model, &holdout, best).await?;
     let baseline = candidates.iter().find(|candidate| candidate.trainer == Trainer::Baseline && candidate.name != best.name);

@@ -9,9 +9,10 @@ use lw_engine::from_arrow_schema;
 use lw_tracking::{Batch, Tracking};
 use lw_training::{DEFAULT_INTERPRETER, DEFAULT_TIMEOUT, PythonStep, ScriptMetric, Trained, code_of};
 
-use super::train::{Fitting, LOGGED_POINTS, threads};
+use super::train::{Fitting, LOGGED_POINTS, cores};
 use crate::code::scripts;
 use crate::examples::LABEL;
+use crate::operations::N_SLOTS;
 use crate::workspace::Workspace;
 
 /// What a script left beside its model, until it is kept.
@@ -56,7 +57,7 @@ pub async fn run(fitting: &Fitting<'_>, train: &RecordBatch) -> Result<(Trained,
         params: &candidate.params,
         seed: fitting.model.train.seed,
         run_id: fitting.run,
-        n_threads: threads(),
+        n_threads: (cores() / N_SLOTS).max(1),
         timeout: candidate.timeout.unwrap_or(DEFAULT_TIMEOUT),
         environment: &BTreeMap::new(),
     }

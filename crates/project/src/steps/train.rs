@@ -18,7 +18,6 @@ use crate::code::Code;
 use crate::definition::ModelDefinition;
 use crate::examples::{Examples, LABEL};
 use crate::failures::NO_EXAMPLES;
-use crate::operations::N_SLOTS;
 use crate::project::Project;
 use crate::scoring::Scoring;
 use crate::serving_bundle::scoring_bundle;
@@ -46,11 +45,8 @@ pub struct Candidate {
     pub metrics: BTreeMap<Metric, f64>,
 }
 
-/// Threads of one trainer: steps that run at the same time share the cores. Two trainers with all cores each would wait for one
-/// another at every barrier.
-pub(super) fn threads() -> usize {
-    let n_cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
-    (n_cores / N_SLOTS).max(1)
+pub(super) fn cores() -> usize {
+    std::thread::available_parallelism().map_or(2, std::num::NonZero::get)
 }
 
 /// Metric points that one transaction takes.
@@ -69,7 +65,7 @@ pub async fn run(step: &Step) -> Result<StepOutput> {
     let set = Subject::new(SubjectKind::TrainingSet, &model.model, built.version);
     let new = NewRun::of(experiment.id, circumstances).named(name.as_str()).input("training_set", set, built.content);
     let tracked = tracking.start_run(ctx, new).await?;
-    let examples = Examples::load(workspace.engine(), &model.model, built.version, workspace.store()).await?;
+    let examples = workspace.examples(&model.model, built.version).await?;
     let holdout_from = built.holdout_from;
     let project = &*step.project;
     let fitting =
@@ -147,7 +143,7 @@ impl Fitting<'_> {
         }
         let (candidate, task, seed) = (self.candidate.clone(), self.model.task, self.model.train.seed);
         let (inputs, choose_by) = (self.model.inputs.clone(), self.model.train.choose_by);
-        let n_threads = threads();
+        let n_threads = cores();
         let fitting = tokio::task::spawn_blocking(move || {
             let columns = DataColumns { inputs: &inputs, label: LABEL, weight: None };
             let data = TrainingData::from_batches(&[train], columns, task)?;

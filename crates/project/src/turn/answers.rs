@@ -28,7 +28,8 @@ impl Answers {
     }
 }
 
-/// Reads the answers that a version gave from `from` on and before `to`, joined with the labels known by `as_of`.
+/// Reads the answers that a version gave from `from` on and before `to`, joined with the labels known by `as_of`. Answers that still
+/// wait in the log are delivered before.
 #[tracing::instrument(level = "debug", skip_all)]
 pub async fn answers(
     workspace: &Workspace,
@@ -37,6 +38,7 @@ pub async fn answers(
     (from, to): (Timestamp, Timestamp),
     as_of: Timestamp,
 ) -> Result<Answers> {
+    workspace.serving().deliver().await?;
     let engine = workspace.engine();
     let predicts = &model.predicts;
     let table = TableId::new(Area::Data, predicts.from.clone());

@@ -22,15 +22,17 @@ use crate::project::Project;
 use crate::workspace::Workspace;
 use crate::{features, freshness};
 
-/// How often a server turns the loop.
+/// How often a server brings endpoints and online features up to date.
 const PACE: Duration = Duration::from_secs(5);
+/// How often, in turns of that pace, it delivers answers to their table and looks at canaries and monitors. Each look is a commit
+/// and a file of each table with new answers.
+const LOOK: u32 = 6;
 const CLAIM: u64 = 100;
 const CLAIM_LEASE: Span = Span::from_secs(60);
 
 impl Workspace {
     /// Turns the loop once for every deployed model of a project. A model that fails does not hold up the others.
     pub async fn tick(&self, project: &Project) -> Result<()> {
-        self.serving().deliver().await?;
         let mut first_error = None;
         for file in project.models.values() {
             if let Err(error) = self.turn_model(project, &file.value).await {
@@ -99,21 +101,25 @@ impl Workspace {
         self.keep(tokio::spawn(async move {
             let mut ticks = tokio::time::interval(PACE);
             ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-            loop {
+            for n_turns in (0..LOOK).cycle() {
                 ticks.tick().await;
-                if let Err(error) = workspace.turn().await {
+                if let Err(error) = workspace.turn(n_turns == 0).await {
                     tracing::error!(?error, "The loop cannot turn: {error}");
                 }
             }
         }));
     }
 
-    async fn turn(&self) -> Result<()> {
+    async fn turn(&self, is_look: bool) -> Result<()> {
         let _ = self.serving().sync().await?;
         let Some(running) = crate::state::running(self.store(), self.artifacts()).await? else {
             return Ok(());
         };
         features::materialize(self, &self.own_ctx("materializer"), &running.project, None).await?;
-        self.tick(&running.project).await
+        if is_look {
+            self.serving().deliver().await?;
+            self.tick(&running.project).await?;
+        }
+        Ok(())
     }
 }

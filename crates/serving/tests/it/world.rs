@@ -62,7 +62,7 @@ impl World {
         let batch = RecordBatch::try_from_iter(columns).unwrap();
         let mut put = ViewPut::new(view.id(), noon());
         view.encode(&batch, 0..rows.len(), &mut put).unwrap();
-        self.parts.online.put_batch(&PutBatch { views: vec![put] }).unwrap();
+        self.parts.online.put_batch(&PutBatch::of(vec![put])).unwrap();
     }
 
     /// Stores a version of the model whose score is `intercept + 0.01 × delay + 0.001 × distance_km`, of unknown delay 20.

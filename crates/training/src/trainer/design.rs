@@ -4,6 +4,7 @@ use lw_core::Result;
 use lw_onnx::Value;
 
 use super::export::Export;
+use super::newton::Curvature;
 use crate::data::{TrainingData, Values};
 use crate::encoding::{TargetEncoding, encode};
 
@@ -53,6 +54,24 @@ impl Matrix<'_> {
         to.iter_mut().zip(numbers).for_each(|(to, x)| *to += amount * x * x);
         for (codes, start) in self.codes.iter().zip(&self.starts) {
             to[start + codes[row] as usize] += amount;
+        }
+    }
+
+    /// Adds `amount` × each product of two of the row's values; behind the columns stands a value that is always 1.
+    pub fn add_products(&self, row: usize, amount: f64, to: &mut Curvature) {
+        let numbers = &self.scaled[row * self.n_scaled..(row + 1) * self.n_scaled];
+        let add = |to: &mut [f64], amount: f64| to.iter_mut().zip(numbers).for_each(|(to, x)| *to += amount * x);
+        for (index, x) in numbers.iter().enumerate() {
+            add(to.row(index), amount * x);
+        }
+        // Texts of a feature and the intercept are columns of 0 and 1, behind the numbers.
+        let place = |feature: usize| self.starts[feature] + self.codes[feature][row] as usize;
+        for feature in 0..=self.codes.len() {
+            let index = if feature == self.codes.len() { self.n_columns } else { place(feature) };
+            let to = to.row(index);
+            add(to, amount);
+            (0..feature).for_each(|earlier| to[place(earlier)] += amount);
+            to[index] += amount;
         }
     }
 

@@ -7,7 +7,10 @@ mod export;
 mod lbfgs;
 mod lightgbm_text;
 mod linear;
+mod newton;
 mod quiet;
+
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 pub use boosting::THREAD_WAIT;
 use lw_core::Result;
@@ -27,7 +30,27 @@ pub struct Fit<'a> {
     /// Newer rows that are not trained on: the loss on them is followed, and early stopping looks at it.
     pub valid: Option<&'a TrainingData>,
     pub seed: u64,
+    /// The threads that fits which run at the same time in this process share.
     pub n_threads: usize,
+}
+
+static N_RUNNING: AtomicUsize = AtomicUsize::new(0);
+
+/// A fit among those that run in this process. Two that used all cores each would wait for one another at every barrier.
+struct Running {
+    n: usize,
+}
+
+impl Running {
+    fn begin() -> Self {
+        Self { n: N_RUNNING.fetch_add(1, Ordering::Relaxed) + 1 }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        N_RUNNING.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// Trains a model. Reproducible: the same data, parameters and seed give the same ONNX bytes, whatever the number of threads.
@@ -37,6 +60,8 @@ pub struct Fit<'a> {
 /// trained one.
 #[tracing::instrument(level = "debug", skip_all, fields(trainer = trainer.name(), n_rows = fit.data.n_rows()))]
 pub fn train(trainer: Trainer, params: &Params, fit: Fit<'_>) -> Result<Trained> {
+    let running = Running::begin();
+    let fit = Fit { n_threads: (fit.n_threads / running.n).max(1), ..fit };
     if fit.task == Task::BinaryClassification && trainer != Trainer::Baseline {
         fit.data.expect_both_classes()?;
     }
