@@ -157,7 +157,10 @@ fn endpoint_view(deployment: &Deployment, live: Option<&Endpoint>) -> Markup {
     html! {
         div.scroll tabindex="0" role="region" aria-label={ "Endpoint " (deployment.endpoint) } {
             table {
-                caption { "Endpoint " (deployment.endpoint) ", generation " (deployment.generation) }
+                caption {
+                    "Endpoint " (deployment.endpoint) ", generation " (deployment.generation) ", by " (deployment.activated_by)
+                    @if !deployment.reason.is_empty() { ": " (deployment.reason) }
+                }
                 thead { tr { th scope="col" { "role" } th scope="col" { "version" } th scope="col" { "share" } th scope="col" { "answered" } th scope="col" { "failed" } } }
                 tbody { @for (role, served) in deployment.routing.parts() {
                     tr {

@@ -70,7 +70,7 @@ async fn a_browser_shows_the_status_page_with_the_token_as_password() {
     let answer = world.send(request.body(Body::empty()).unwrap()).await;
     let page = String::from_utf8(answer.body.clone()).unwrap();
     assert_eq!(answer.status, 200);
-    for part in ["Endpoint late_arrival", "late_arrival@2", "Generation 2", "approved by bo", "deployment.activate"] {
+    for part in ["Endpoint late_arrival", "late_arrival@2", "generation 2", "approved by bo", "deployment.activate"] {
         assert!(page.contains(part), "{part} is missing in {page}");
     }
     assert!(answer.headers[header::CONTENT_SECURITY_POLICY].to_str().unwrap().starts_with("default-src 'none'"));

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use lw_core::{Actor, Digest, Name, Schema};
+use lw_evaluation::Metric;
 use lw_registry::{Facts, GateDefinition, NewVersion, Registry, Signature};
 use serde_json::json;
 
@@ -29,7 +30,7 @@ async fn refused(world: &World, model: &str, description: &str) {
         artifacts: BTreeMap::new(),
     };
     registry.register(&ctx, version).await.unwrap();
-    let facts: Facts = serde_json::from_value(json!({"metrics": {"auc": 0.61}, "segments": {}})).unwrap();
+    let facts = Facts::default().metric(Metric::Auc, 0.61);
     registry.attach_facts(&ctx, &model, 1, Digest::of(b"report"), facts).await.unwrap();
     let gates: Vec<GateDefinition> =
         serde_json::from_value(json!([{"name": "good", "metric": "auc", "at_least": 0.65}])).unwrap();
