@@ -182,7 +182,7 @@ impl<'a> Iterator for Frames<'a> {
 impl Segment {
     /// From here on the file takes nothing.
     pub fn refuse_writes(&mut self, dir: &Path) {
-        self.file = Arc::new(File::open(path(dir, self.number)).unwrap());
+        self.file = Arc::new(File::open(path(dir, self.number)).expect("a segment that was created can be opened"));
     }
 }
 
