@@ -9,9 +9,10 @@ pub struct File {
     pub text: String,
 }
 
-/// The root of the repository.
+/// The root of the repository. Cargo says where it is when a test runs: a binary may have been built from another clone.
 pub fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+    let package = std::env::var("CARGO_MANIFEST_DIR").expect("tests are run by Cargo");
+    Path::new(&package).join("../..")
 }
 
 /// Every text file that git tracks or would track. Files over 1 MiB are data, not text.

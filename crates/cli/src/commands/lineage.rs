@@ -34,6 +34,7 @@ pub async fn lineage(client: &Client, arguments: &LineageArgs, json: bool) -> Re
 }
 
 /// A version beside the one it hangs on, with what happened in which entry.
+#[derive(Clone)]
 struct Branch<'a> {
     name: &'a str,
     label: String,
@@ -72,7 +73,7 @@ struct Drawing<'a> {
 
 impl<'a> Drawing<'a> {
     fn below(&mut self, name: &'a str, indent: &str) {
-        let branches = self.branches.remove(name).unwrap_or_default();
+        let branches = self.branches.get(name).cloned().unwrap_or_default();
         for (index, branch) in branches.iter().enumerate() {
             let is_last = index + 1 == branches.len();
             let (corner, rail) = if is_last { ("└─ ", "   ") } else { ("├─ ", "│  ") };

@@ -119,5 +119,6 @@ async fn flights_come_month_by_month_with_times_in_utc() {
     let shown = project.show(sql, Area::Data, &flights).await;
     let figures: Vec<u64> = shown.lines().nth(3).unwrap().split('|').filter_map(|cell| cell.trim().parse().ok()).collect();
     let [n, ids, landed, departed] = figures[..] else { panic!("{shown}") };
-    assert!(n == ids && landed == departed && landed < n, "{shown}");
+    // Some departed and were diverted, others never departed.
+    assert!(n == ids && landed < departed && departed < n, "{shown}");
 }
