@@ -117,7 +117,7 @@ pub enum Caller {
     /// Whoever holds the workspace's own token: it may do everything, and says itself who acts.
     Owner,
     /// The holder of a token of their own.
-    Holder(Credential),
+    Holder(Box<Credential>),
 }
 
 impl Caller {
@@ -135,7 +135,8 @@ impl Caller {
 /// assert!(permit(&Caller::Owner, Action::Administer).is_ok());
 /// ```
 pub fn permit(caller: &Caller, action: Action) -> Result<()> {
-    let Caller::Holder(Credential { identity, .. }) = caller else { return Ok(()) };
+    let Caller::Holder(credential) = caller else { return Ok(()) };
+    let identity = &credential.identity;
     let is_free = matches!(action, Action::Probe | Action::Connect);
     if is_free || identity.roles.iter().any(|role| role.actions().contains(&action)) {
         return Ok(());
@@ -152,7 +153,7 @@ pub fn permit(caller: &Caller, action: Action) -> Result<()> {
 /// Nobody changes their own access: not to gain it, and so that the last administrator cannot lock everybody out.
 pub fn check_other(caller: &Caller, target: &Actor) -> Result<()> {
     match caller {
-        Caller::Holder(Credential { identity, .. }) if identity.actor == *target => Err(OWN_ACCESS
+        Caller::Holder(credential) if credential.identity.actor == *target => Err(OWN_ACCESS
             .error(format!("`{target}` cannot change their own roles or state"))
             .hint("ask another administrator, or use the workspace's own token on its machine")),
         _ => Ok(()),

@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use lw_core::{Actor, Ctx, Result};
-use lw_governance::{Action, Caller, Credential, Purpose, Refusal, parse_actor, permit};
+use lw_governance::{Action, Caller, Purpose, Refusal, parse_actor, permit};
 
 use crate::app::App;
 use crate::exposure::{Authentication, check_names};
@@ -64,7 +64,8 @@ async fn admit(gate: &Gate, headers: &HeaderMap, uri: &Uri, request_id: &Arc<str
     let is_open = app.access().authentication == Authentication::None || gate.action == Action::Probe;
     let ctx = app.ctx(claimed.clone().unwrap_or_else(|| Actor::new(LOCAL_ACTOR)), Arc::clone(request_id));
     let caller = if is_open { Caller::Owner } else { authenticate(app, headers, &ctx).await? };
-    let Caller::Holder(Credential { identity, .. }) = &caller else { return Ok((ctx, caller)) };
+    let Caller::Holder(credential) = &caller else { return Ok((ctx, caller)) };
+    let identity = &credential.identity;
     if let Err(refused) = permit(&caller, gate.action) {
         remember(gate, &ctx.acting_as(identity.actor.clone())).await;
         return Err(refused);
@@ -103,7 +104,7 @@ async fn authenticate(app: &App, headers: &HeaderMap, ctx: &Ctx) -> Result<Calle
     let credential = app.identities().authenticate(ctx, &shown).await?;
     Ok(match credential.token.purpose {
         Purpose::Local => Caller::Owner,
-        Purpose::User | Purpose::Service => Caller::Holder(credential),
+        Purpose::User | Purpose::Service => Caller::Holder(Box::new(credential)),
     })
 }
 

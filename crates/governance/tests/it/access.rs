@@ -11,10 +11,10 @@ fn holder(name: &str, roles: &[Role]) -> Caller {
         "revoked_at": null,
     });
     let token = serde_json::from_value(token).unwrap();
-    Caller::Holder(Credential {
+    Caller::Holder(Box::new(Credential {
         identity: Identity { actor, display_name: String::new(), roles, created_at: at, disabled_at: None },
         token,
-    })
+    }))
 }
 
 #[track_caller]

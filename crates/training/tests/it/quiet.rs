@@ -10,7 +10,6 @@ use lw_training::{Fit, Params, Trainer, train};
 use crate::rows::data_of;
 
 /// Constant features, a constant label, and fewer rows than a leaf needs: each is worth a warning to LightGBM.
-#[expect(clippy::print_stdout, reason = "the other test reads it")]
 #[test]
 #[ignore = "run by the test below, in a process whose output is read"]
 fn trains_on_degenerate_rows() {
