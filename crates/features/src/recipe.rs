@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use arrow::datatypes::{Field as ArrowField, Schema as ArrowSchema, SchemaRef};
 use lw_core::{DataType, Digest, Error, Name, Result, Timestamp};
-use lw_engine::{ExpressionSet, to_arrow};
+use lw_engine::{ExpressionSet, KeyPair, OutputColumn, PitView, to_arrow};
 use serde::{Deserialize, Serialize};
 
 use crate::failures::BAD_TRAINING_SET;
-use crate::{RegisteredView, Sources, ViewDefinition};
+use crate::{AvailableRange, RegisteredView, Sources, ViewComputer, ViewDefinition};
 
 /// The columns that every training set begins with: which example, when it was predicted, the truth, when that was known.
 pub const EXAMPLE_COLUMNS: [&str; 4] = ["example_id", "predicted_at", "label", "label_known_at"];
@@ -77,6 +77,23 @@ impl JoinedView {
 
     pub fn request_field<'a>(&'a self, entity: &'a str) -> &'a str {
         self.on.get(entity).map_or(entity, String::as_str)
+    }
+
+    /// The view's side of the point-in-time join, with the rows that were available by a time.
+    pub(crate) async fn as_of(&self, computer: &ViewComputer, sources: &Sources, until: Timestamp) -> Result<PitView> {
+        let definition = &self.definition;
+        let key = |entity: &String| KeyPair { spine: self.request_field(entity).to_owned(), view: entity.clone() };
+        let output = |feature: &String| OutputColumn { column: feature.clone(), name: feature.clone() };
+        Ok(PitView {
+            name: definition.feature_view.to_string(),
+            rows: computer.rows(definition, sources, AvailableRange::until(until)).await?,
+            keys: definition.entity.iter().map(key).collect(),
+            event_time: definition.event_time.clone(),
+            known_time: definition.known_time.clone(),
+            ttl: definition.ttl,
+            strictly_before: false,
+            columns: definition.features.keys().map(output).collect(),
+        })
     }
 }
 

@@ -7,13 +7,14 @@ use arrow::compute::kernels::cmp::not_distinct;
 use arrow::compute::{cast, concat_batches};
 use arrow::datatypes::{DataType, Float32Type, Float64Type, TimestampMicrosecondType};
 use arrow::util::display::array_value_to_string;
+use futures::future::try_join_all;
 use lw_core::{Error, Result, Timestamp};
-use lw_engine::{Engine, ExpressionSet, KeyPair, OutputColumn, PitView, PointInTime};
+use lw_engine::{ExpressionSet, PointInTime};
 use serde::{Deserialize, Serialize};
 
 use crate::failures::BAD_SKEW_CHECK;
 use crate::recipe::JoinedView;
-use crate::{AvailableRange, Sources, view_rows};
+use crate::{Sources, ViewComputer};
 
 /// How one column's logged values compare with its recomputed ones.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -68,7 +69,7 @@ impl SkewCheck<'_> {
     ///
     /// # Errors
     /// `bad-skew-check` if the log lacks a column or has it with another type.
-    pub async fn run(&self, engine: &Engine, logged: &RecordBatch) -> Result<Vec<ColumnSkew>> {
+    pub async fn run(&self, computer: &ViewComputer, logged: &RecordBatch) -> Result<Vec<ColumnSkew>> {
         let times = column(logged, self.time_column)?;
         let Some(until) = newest(times) else {
             return Ok(Vec::new());
@@ -77,33 +78,14 @@ impl SkewCheck<'_> {
         let columns = wanted.map(|name| Ok((name, column(logged, name)?.clone(), true))).collect::<Result<Vec<_>>>()?;
         let spine = RecordBatch::try_from_iter_with_nullable(columns)
             .map_err(|error| Error::bug("columns of one batch differ in length").cause(error))?;
-        let mut views = Vec::with_capacity(self.views.len());
-        for view in self.views {
-            views.push(self.offline(engine, view, until).await?);
-        }
+        let views = try_join_all(self.views.iter().map(|view| view.as_of(computer, self.sources, until))).await?;
         let request = PointInTime { spine: vec![spine], time_column: self.time_column.to_owned(), views };
-        let joined = engine.point_in_time(request).await?;
+        let joined = computer.engine().point_in_time(request).await?;
         let schema = joined.first().ok_or_else(|| Error::bug("the join lost the logged rows"))?.schema();
         let joined = concat_batches(&schema, &joined).map_err(|error| Error::bug("joined batches").cause(error))?;
         let offline = ExpressionSet::compile(self.expressions, &schema)?.evaluate(&joined)?;
         let compare_one = |name: &String| compare(name, times, column(logged, name)?, column(&offline, name)?, self.tolerance);
         self.columns.iter().map(compare_one).collect()
-    }
-
-    async fn offline(&self, engine: &Engine, view: &JoinedView, until: Timestamp) -> Result<PitView> {
-        let definition = &view.definition;
-        let key = |entity: &String| KeyPair { spine: view.request_field(entity).to_owned(), view: entity.clone() };
-        let output = |feature: &String| OutputColumn { column: feature.clone(), name: feature.clone() };
-        Ok(PitView {
-            name: definition.feature_view.to_string(),
-            rows: view_rows(engine, definition, self.sources, AvailableRange::until(until)).await?,
-            keys: definition.entity.iter().map(key).collect(),
-            event_time: definition.event_time.clone(),
-            known_time: definition.known_time.clone(),
-            ttl: definition.ttl,
-            strictly_before: false,
-            columns: definition.features.keys().map(output).collect(),
-        })
     }
 }
 

@@ -8,15 +8,15 @@ use arrow::datatypes::{Schema as ArrowSchema, SchemaRef};
 use futures::future::try_join_all;
 use lw_core::{Change, Ctx, Digest, Draft, Error, Name, Result, Schema, Subject, SubjectKind, Timestamp};
 use lw_engine::{
-    AppTxn, Area, Binding, Engine, KeyPair, OutputColumn, PitView, PointInTime, TableId, WriteMode, WriteOptions, Written,
-    content_digest, from_arrow_schema, to_arrow_schema,
+    AppTxn, Area, Binding, Engine, PointInTime, TableId, WriteMode, WriteOptions, Written, content_digest, from_arrow_schema,
+    to_arrow_schema,
 };
 use lw_store::{Artifacts, Row, Store, Tx};
 use serde_json::json;
 
 use crate::failures::{BAD_TRAINING_SET, EMPTY_TRAINING_SET};
-use crate::recipe::{EXAMPLE_COLUMNS, JoinedView, TrainingSetRecipe};
-use crate::{AvailableRange, ViewComputer, queries};
+use crate::recipe::{EXAMPLE_COLUMNS, TrainingSetRecipe};
+use crate::{ViewComputer, queries};
 
 /// Where training sets are kept and what they are computed with.
 #[derive(Clone)]
@@ -202,7 +202,7 @@ pub async fn compute_training_set(computer: &ViewComputer, recipe: &TrainingSetR
             ))
             .hint(format!("{n_dropped_unlabelled} examples had none; widen the window, or wait until labels are known")));
     }
-    let views = try_join_all(recipe.views.iter().map(|view| joined(computer, view, recipe))).await?;
+    let views = try_join_all(recipe.views.iter().map(|view| view.as_of(computer, &recipe.sources, recipe.as_of))).await?;
     let request = PointInTime { spine: vec![spine], time_column: "predicted_at".to_owned(), views };
     let joined = engine.point_in_time(request).await?;
     let mut batches = Vec::with_capacity(joined.len());
@@ -265,23 +265,6 @@ fn is_labelled(examples: &RecordBatch, as_of: Timestamp) -> Result<BooleanArray>
     let (label, known) = label.zip(known).ok_or_else(|| Error::bug("labels or their times have another type"))?;
     let is_labelled = |row: usize| label.is_valid(row) && known.is_valid(row) && known.value(row) <= as_of.micros();
     Ok((0..examples.num_rows()).map(|row| Some(is_labelled(row))).collect())
-}
-
-async fn joined(computer: &ViewComputer, view: &JoinedView, recipe: &TrainingSetRecipe) -> Result<PitView> {
-    let definition = &view.definition;
-    let rows = computer.rows(definition, &recipe.sources, AvailableRange::until(recipe.as_of)).await?;
-    let key = |entity: &String| KeyPair { spine: view.request_field(entity).to_owned(), view: entity.clone() };
-    let output = |feature: &String| OutputColumn { column: feature.clone(), name: feature.clone() };
-    Ok(PitView {
-        name: definition.feature_view.to_string(),
-        rows,
-        keys: definition.entity.iter().map(key).collect(),
-        event_time: definition.event_time.clone(),
-        known_time: definition.known_time.clone(),
-        ttl: definition.ttl,
-        strictly_before: false,
-        columns: definition.features.keys().map(output).collect(),
-    })
 }
 
 /// The example columns of a joined batch and the recipe's outputs.

@@ -118,7 +118,7 @@ async fn compare(workspace: &Workspace, project: &Project, name: &Name, sampling
         sources: &sources,
     };
     skew.n_sampled = logged.num_rows() as u64;
-    skew.inputs = check.run(workspace.engine(), &logged).await?;
+    skew.inputs = check.run(workspace.views(), &logged).await?;
     skew.inputs.sort_by(|a, b| b.n_different.cmp(&a.n_different).then_with(|| a.column.cmp(&b.column)));
     Ok(skew)
 }

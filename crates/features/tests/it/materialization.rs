@@ -118,7 +118,7 @@ async fn skew_is_the_share_of_values_that_training_would_not_have_seen() {
         tolerance: 1e-6,
         sources: &sources,
     };
-    let skew = check.run(&engine, &logged).await.unwrap();
+    let skew = check.run(&ViewComputer::new(engine.clone()), &logged).await.unwrap();
     let example = Some(SkewExample { at: hour(9.5), online: Some("60.0".to_owned()), offline: None });
     assert_eq!(skew, [ColumnSkew { column: "carrier_delay".to_owned(), n_compared: 4, n_different: 1, example }]);
     assert_eq!(skew[0].share(), 0.25);
