@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use lw_core::{Actor, Clock, Ctx, Error, IdSource, Result};
 use lw_governance::Identities;
+use lw_mlflow::Face;
 use lw_project::Workspace;
 use lw_serving::Serving;
-use lw_store::Store;
+use lw_store::{Artifacts, Store};
 use prometheus_client::registry::Registry;
 
 use crate::exposure::Authentication;
@@ -18,6 +19,7 @@ use crate::token::Token;
 #[derive(Clone)]
 pub struct Platform {
     pub store: Store,
+    pub artifacts: Artifacts,
     pub serving: Arc<Serving>,
     pub clock: Arc<dyn Clock>,
     pub ids: Arc<dyn IdSource>,
@@ -43,6 +45,7 @@ struct Inner {
     metrics: Registry,
     workspace: OnceLock<Workspace>,
     identities: Identities,
+    mlflow: Face,
     refusals: Refusals,
 }
 
@@ -63,8 +66,9 @@ impl App {
         let mut metrics = Registry::default();
         platform.serving.metrics().register(&mut metrics);
         let identities = Identities::new(platform.store.clone());
+        let mlflow = Face::new(platform.store.clone(), platform.artifacts.clone());
         let (workspace, refusals) = (OnceLock::new(), Refusals::default());
-        Self(Arc::new(Inner { platform, access, limits, metrics, workspace, identities, refusals }))
+        Self(Arc::new(Inner { platform, access, limits, metrics, workspace, identities, mlflow, refusals }))
     }
 
     /// Attaches the workspace that the routes of projects, models and pipelines work on.
@@ -89,6 +93,11 @@ impl App {
 
     pub fn identities(&self) -> &Identities {
         &self.0.identities
+    }
+
+    /// What answers MLflow's clients.
+    pub fn mlflow(&self) -> &Face {
+        &self.0.mlflow
     }
 
     /// The endpoints of this process.

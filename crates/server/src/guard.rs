@@ -30,6 +30,23 @@ pub struct Gate {
     pub action: Action,
     /// The kind of thing that it is done to.
     pub resource: &'static str,
+    pub speech: Speech,
+}
+
+/// The form in which a client reads refusals.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Speech {
+    Native,
+    Mlflow,
+}
+
+impl Speech {
+    fn refuse(self, error: lw_core::Error) -> Response {
+        match self {
+            Self::Native => Problem(error).into_response(),
+            Self::Mlflow => lw_mlflow::Refusal::from(error).into_response(),
+        }
+    }
 }
 
 /// The one middleware. Handlers find the request's [`Ctx`] and its [`Caller`] among the extensions.
@@ -43,10 +60,10 @@ pub async fn guard(State(gate): State<Gate>, mut request: Request, next: Next) -
                 request.extensions_mut().insert(caller);
                 match tokio::time::timeout(app.limits().timeout, next.run(request)).await {
                     Ok(response) => response,
-                    Err(_) => Problem(timed_out(app)).into_response(),
+                    Err(_) => gate.speech.refuse(timed_out(app)),
                 }
             }
-            Err(error) => Problem(error).into_response(),
+            Err(error) => gate.speech.refuse(error),
         }
     };
     let mut response = REQUEST.scope(Arc::clone(&request_id), answer).await;

@@ -8,10 +8,11 @@ use axum::middleware::from_fn_with_state;
 use axum::routing::MethodFilter;
 use axum::routing::{MethodRouter, on};
 pub use lw_governance::Action;
+use lw_mlflow::Face;
 
 use crate::app::App;
 use crate::failures::{METHOD_NOT_ALLOWED, UNKNOWN_ROUTE};
-use crate::guard::{Gate, guard};
+use crate::guard::{Gate, Speech, guard};
 use crate::problem::Problem;
 use crate::{inference, native, status};
 
@@ -25,16 +26,65 @@ pub struct Route {
     pub resource: &'static str,
     /// One line for the API's description.
     pub summary: &'static str,
-    pub(crate) handler: MethodRouter<App>,
+    pub(crate) handler: Protocol,
+}
+
+/// Whose words a route speaks, and what answers it.
+pub(crate) enum Protocol {
+    Native(MethodRouter<App>),
+    Mlflow(MethodRouter<Face>),
+}
+
+impl Protocol {
+    /// The form in which the guard refuses.
+    fn speech(&self) -> Speech {
+        match self {
+            Self::Native(_) => Speech::Native,
+            Self::Mlflow(_) => Speech::Mlflow,
+        }
+    }
+
+    fn answered_by(self, app: &App) -> MethodRouter<App> {
+        match self {
+            Self::Native(handler) => handler,
+            Self::Mlflow(handler) => handler.with_state(app.mlflow().clone()),
+        }
+    }
+}
+
+impl From<lw_mlflow::Route> for Route {
+    fn from(route: lw_mlflow::Route) -> Self {
+        let lw_mlflow::Route { method, path, action, resource, handler } = route;
+        Self { method, path, action, resource, summary: "", handler: Protocol::Mlflow(handler) }
+    }
 }
 
 impl Route {
     pub fn get<T: 'static>(path: &'static str, action: Action, resource: &'static str, handler: impl Handler<T, App>) -> Self {
-        Self { method: Method::GET, path, action, resource, summary: "", handler: on(MethodFilter::GET, handler) }
+        Self {
+            method: Method::GET,
+            path,
+            action,
+            resource,
+            summary: "",
+            handler: Protocol::Native(on(MethodFilter::GET, handler)),
+        }
     }
 
     pub fn post<T: 'static>(path: &'static str, action: Action, resource: &'static str, handler: impl Handler<T, App>) -> Self {
-        Self { method: Method::POST, path, action, resource, summary: "", handler: on(MethodFilter::POST, handler) }
+        Self {
+            method: Method::POST,
+            path,
+            action,
+            resource,
+            summary: "",
+            handler: Protocol::Native(on(MethodFilter::POST, handler)),
+        }
+    }
+
+    /// Whether the route belongs to our own API, and so to its description.
+    pub fn is_native(&self) -> bool {
+        matches!(self.handler, Protocol::Native(_))
     }
 
     #[must_use]
@@ -45,18 +95,20 @@ impl Route {
 
 /// Every route of the server.
 pub fn routes() -> Vec<Route> {
-    [native::routes(), inference::routes(), status::routes()].into_iter().flatten().collect()
+    let mlflow = lw_mlflow::routes().into_iter().map(Route::from);
+    [native::routes(), inference::routes(), status::routes()].into_iter().flatten().chain(mlflow).collect()
 }
 
 /// The whole server as one service: the listener and the command line both call it.
 pub fn router(app: App) -> Router {
-    let gate = |action, resource| from_fn_with_state(Gate { app: app.clone(), action, resource }, guard);
-    let routes = routes()
-        .into_iter()
-        .fold(Router::new(), |router, route| router.route(route.path, route.handler.layer(gate(route.action, route.resource))));
+    let gate = |action, resource, speech| from_fn_with_state(Gate { app: app.clone(), action, resource, speech }, guard);
+    let routes = routes().into_iter().fold(Router::new(), |router, route| {
+        let gate = gate(route.action, route.resource, route.handler.speech());
+        router.route(route.path, route.handler.answered_by(&app).layer(gate))
+    });
     routes
-        .fallback(unknown_route.layer(gate(Action::Connect, "nothing")))
-        .method_not_allowed_fallback(method_not_allowed.layer(gate(Action::Connect, "nothing")))
+        .fallback(unknown_route.layer(gate(Action::Connect, "nothing", Speech::Native)))
+        .method_not_allowed_fallback(method_not_allowed.layer(gate(Action::Connect, "nothing", Speech::Native)))
         .layer(DefaultBodyLimit::max(app.limits().body_bytes))
         .with_state(app)
 }

@@ -30,6 +30,7 @@ impl App {
 fn platform(workspace: &Workspace) -> Platform {
     Platform {
         store: workspace.store().clone(),
+        artifacts: workspace.artifacts().clone(),
         serving: Arc::clone(workspace.serving()),
         clock: Arc::clone(workspace.clock()),
         ids: Arc::new(RandomIds),

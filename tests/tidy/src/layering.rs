@@ -30,7 +30,7 @@ const STAGES: &[&str] = &[
 const SERVANTS: &[&str] = &["lw-pipelines", "lw-governance"];
 
 /// The top: each may import everything below and the tops before it.
-const TOPS: &[&str] = &["lw-project", "lw-server", "loopwright"];
+const TOPS: &[&str] = &["lw-project", "lw-mlflow", "lw-server", "loopwright"];
 
 /// Members outside the product.
 const OUTSIDE: &[&str] = &["workspace-hack", "tidy"];
@@ -48,7 +48,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("lightgbm3", &["lw-training"]),
     ("ort", &["lw-serving"]),
     ("cedar-policy", &["lw-governance"]),
-    ("axum", &["lw-server", "loopwright"]),
+    ("axum", &["lw-mlflow", "lw-server", "loopwright"]),
     ("tonic", &["lw-server"]),
 ];
 
@@ -113,7 +113,7 @@ fn allowed(member: &str) -> Option<Vec<&'static str>> {
 }
 
 fn order() -> String {
-    format!("core, foundation, {}, then project, server, cli; pipelines and governance know no stage", STAGES.join(", "))
+    format!("core, foundation, {}, then project, mlflow, server, cli; pipelines and governance know no stage", STAGES.join(", "))
 }
 
 #[cfg(test)]
@@ -149,7 +149,7 @@ mod tests {
         verdict("lw-engine", "datafusion", None);
         verdict("lw-features", "datafusion-common", Some("only lw-engine"));
         verdict("lw-tracking", "rusqlite", Some("only lw-store"));
-        verdict("lw-project", "axum", Some("only lw-server and loopwright"));
+        verdict("lw-project", "axum", Some("only lw-mlflow and lw-server and loopwright"));
     }
 
     #[test]

@@ -19,7 +19,7 @@ pub fn routes() -> Vec<Route> {
 }
 
 async fn openapi() -> Json<OpenApi> {
-    Json(describe(&route::routes()))
+    Json(describe(&route::routes().into_iter().filter(route::Route::is_native).collect::<Vec<_>>()))
 }
 
 /// Describes routes in OpenAPI 3.1.

@@ -1,0 +1,20 @@
+//! MLflow's protocol: what an unmodified MLflow client calls, answered from the one domain that the native API has, too.
+//!
+//! [`routes`] is the table of what is served, each with the action that its callers must be allowed; the server puts its guard before
+//! them. A handler reads a [`Message`] by MLflow's rules, asks the domain, and writes the answer as MLflow's server would: snake case,
+//! unset fields left out, errors as [`Refusal`]s. What is *right* is decided in the domain, never here.
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod face;
+mod message;
+mod refusal;
+mod route;
+mod server_info;
+
+pub use face::Face;
+pub use message::{Fields, Message};
+pub use refusal::{ErrorCode, Refusal};
+pub use route::{Route, routes};
+
+/// The version that clients take this server for. They decide by it what they may ask.
+pub const MLFLOW_VERSION: &str = "3.18.0";

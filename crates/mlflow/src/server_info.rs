@@ -1,0 +1,33 @@
+//! What clients ask before they ask anything else: the version, and what the server can do.
+
+use axum::Json;
+use axum::http::Method;
+use lw_governance::Action;
+use serde_json::{Value, json};
+
+use crate::MLFLOW_VERSION;
+use crate::route::{Route, both};
+
+pub(crate) fn routes() -> Vec<Route> {
+    let mut routes = vec![Route::new(Method::GET, "/version", Action::Probe, "server", version)];
+    routes.extend(both!(GET "3.0/mlflow/server-info", Probe, "server", server_info));
+    routes
+}
+
+async fn version() -> &'static str {
+    MLFLOW_VERSION
+}
+
+/// Clients fall back to the plain proxy for whatever is `false` here.
+async fn server_info() -> Json<Value> {
+    Json(json!({
+        "store_type": "SqlStore",
+        "workspaces_enabled": false,
+        "trace_archival_enabled": false,
+        "artifact_serving_enabled": true,
+        "multipart_uploads_enabled": false,
+        "multipart_downloads_enabled": false,
+        "presigned_uploads_enabled": false,
+        "presigned_downloads_enabled": false,
+    }))
+}
