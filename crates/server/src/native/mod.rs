@@ -2,6 +2,7 @@
 
 mod catalog;
 mod endpoints;
+mod features;
 mod identities;
 mod ledger;
 mod lineage;
@@ -11,6 +12,7 @@ mod pipelines;
 mod process;
 mod project;
 mod runs;
+mod training_sets;
 
 use crate::route::Route;
 
@@ -21,6 +23,8 @@ pub fn routes() -> Vec<Route> {
         pipelines::routes(),
         runs::routes(),
         catalog::routes(),
+        features::routes(),
+        training_sets::routes(),
         endpoints::routes(),
         ledger::routes(),
         lineage::routes(),
