@@ -1,6 +1,6 @@
 //! Errors as MLflow's clients read them.
 
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use lw_core::{Error, Kind};
 use serde::Serialize;
@@ -143,6 +143,18 @@ impl IntoResponse for Refusal {
         let (sqlstate, error_class) = self.code.class();
         let document = Document { error_code: self.code.name(), message: &self.message, sqlstate, error_class };
         let body = serde_json::to_vec(&document).unwrap_or_default();
-        (self.code.status(), [(header::CONTENT_TYPE, "application/json")], body).into_response()
+        let mut response = (self.code.status(), [(header::CONTENT_TYPE, "application/json")], body).into_response();
+        let headers = response.headers_mut();
+        match self.code {
+            ErrorCode::Unauthenticated => {
+                headers.append(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"loopwright\""));
+                headers.append(header::WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"loopwright\""));
+            }
+            ErrorCode::ResourceExhausted | ErrorCode::TemporarilyUnavailable => {
+                headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+            }
+            _ => {}
+        }
+        response
     }
 }

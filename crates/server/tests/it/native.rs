@@ -152,7 +152,7 @@ async fn metrics_status_and_description_are_there() {
     assert_eq!((&status["endpoints"], &status["champions"][0]), (&json!(1), &json!("late_arrival@2")));
     let described = world.get("/api/v1/openapi.json").await.json();
     assert!(described["openapi"].as_str().unwrap().starts_with("3."));
-    for route in lw_server::routes() {
+    for route in lw_server::routes().into_iter().filter(lw_server::Route::is_native) {
         let operation = &described["paths"][route.path][route.method.as_str().to_lowercase()];
         assert_eq!(operation["summary"], route.summary, "{}", route.path);
         assert_eq!(operation["x-loopwright-action"], route.action.name(), "{}", route.path);
