@@ -1,0 +1,85 @@
+"""The wire: one connection pool, JSON, Arrow, and retries of what may be repeated."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+from typing import Any
+
+import httpx
+import pyarrow as pa
+
+from ._errors import ConnectionFailed, ServerFault, TimedOut, error_of
+
+#: Answers after which the same request may succeed: too much at once, and a server that starts or stops.
+_REPEATABLE = {429, 503}
+_ATTEMPTS = 4
+_FIRST_PAUSE_S = 0.25
+
+
+class Transport:
+    """Calls the native API of one server."""
+
+    def __init__(self, url: str, token: str | None, actor: str | None, timeout_s: float, transport: httpx.BaseTransport | None = None):
+        headers = {"Accept": "application/json"}
+        if token:
+            headers["Authorization"] = f"Bearer {token}"
+        if actor:
+            headers["X-Loopwright-Actor"] = actor
+        self.url = url
+        self._http = httpx.Client(base_url=url, headers=headers, timeout=timeout_s, transport=transport)
+
+    def get(self, path: str, **query: Any) -> Any:
+        """The JSON of a resource. Parameters that are ``None`` are left out."""
+        return self._json(self._send("GET", path, params={name: value for name, value in query.items() if value is not None}))
+
+    def post(self, path: str, body: dict[str, Any] | None = None, *, actor: str | None = None) -> Any:
+        headers = {"X-Loopwright-Actor": actor} if actor else None
+        return self._json(self._send("POST", path, json=body or {}, headers=headers))
+
+    def arrow(self, path: str) -> pa.Table:
+        """A table that comes as an Arrow IPC stream."""
+        response = self._send("GET", path)
+        with pa.ipc.open_stream(pa.py_buffer(response.content)) as reader:
+            return reader.read_all()
+
+    def _send(self, method: str, path: str, **arguments: Any) -> httpx.Response:
+        pause_s = _FIRST_PAUSE_S
+        for attempt in range(1, _ATTEMPTS + 1):
+            try:
+                response = self._http.request(method, path, **arguments)
+            except httpx.TimeoutException as error:
+                raise TimedOut(f"the server at {self.url} did not answer in time", hint="give a longer timeout_s") from error
+            except httpx.TransportError as error:
+                hint = "start it with `loopwright up`, or give the url of the one that runs"
+                raise ConnectionFailed(f"no server answers at {self.url}: {error}", hint=hint) from error
+            if response.is_success:
+                return response
+            if response.status_code not in _REPEATABLE or attempt == _ATTEMPTS:
+                raise error_of(response.status_code, _document(response))
+            time.sleep(pause_s)
+            pause_s *= 2
+        raise AssertionError("the last attempt returns or raises")
+
+    @staticmethod
+    def _json(response: httpx.Response) -> Any:
+        try:
+            return response.json()
+        except ValueError as error:
+            raise ServerFault("the server's answer is no JSON", status=response.status_code) from error
+
+    def close(self) -> None:
+        self._http.close()
+
+    def __enter__(self) -> Transport:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+
+def _document(response: httpx.Response) -> Any:
+    try:
+        return response.json()
+    except ValueError:
+        return None
