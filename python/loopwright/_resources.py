@@ -132,9 +132,8 @@ class Endpoint:
         self.name = name
 
     def predict(self, row: Mapping[str, Any]) -> dict[str, Any]:
-        """Scores one row of request fields."""
-        answer: dict[str, Any] = self._transport.post(f"/api/v1/endpoints/{self.name}/predict", dict(row))
-        return answer
+        """Scores one row of request fields: ``score``, ``predicted``, and which ``model`` and ``version`` said so."""
+        return self.predict_many([row])[0]
 
     def predict_many(self, rows: Sequence[Mapping[str, Any]] | pa.Table) -> list[dict[str, Any]]:
         """Scores many rows, in requests of up to 10,000; the answers come in the order of the rows."""
