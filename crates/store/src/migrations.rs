@@ -49,9 +49,9 @@ impl Governed {
         self.0.iter().map(|(table, key)| (*table, key.as_slice()))
     }
 
-    fn read(connection: &mut dyn Connection) -> Result<Self> {
+    fn read(connection: &mut dyn Connection, migrations: &[Migration]) -> Result<Self> {
         let mut governed = BTreeMap::new();
-        for table in MIGRATIONS.iter().flat_map(governed_tables) {
+        for table in migrations.iter().flat_map(governed_tables) {
             let key = primary_key(connection, table)?;
             if key.is_empty() {
                 return Err(Error::bug(format!("the governed table `{table}` has no primary key, or no migration creates it")));
@@ -125,7 +125,7 @@ fn apply(connection: &mut dyn Connection, migrations: &[Migration]) -> Result<Go
         "INSERT INTO ledger_head (id, seq, hash) VALUES (1, 0, $1) ON CONFLICT (id) DO NOTHING",
         &[Scalar::Text(first)],
     )?;
-    Governed::read(connection)
+    Governed::read(connection, migrations)
 }
 
 fn changed(name: &str) -> Error {
@@ -136,4 +136,52 @@ fn changed(name: &str) -> Error {
 
 fn has_statements(sql: &str) -> bool {
     sql.lines().any(|line| !line.trim().is_empty() && !line.trim_start().starts_with("--"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sqlite::Sqlite;
+    use crate::testing::TestDirectory;
+
+    const FIRST: Migration = Migration {
+        id: 2,
+        name: "0002_thing",
+        sql: "-- governed: thing\nCREATE TABLE thing (name TEXT PRIMARY KEY, size BIGINT NOT NULL);",
+    };
+    const WIDER: Migration = Migration { id: 3, name: "0003_colour", sql: "ALTER TABLE thing ADD COLUMN colour TEXT;" };
+    const BROKEN: Migration =
+        Migration { id: 4, name: "0004_broken", sql: "ALTER TABLE thing ADD COLUMN weight BIGINT; INSERT INTO nowhere VALUES (1);" };
+
+    fn ledger() -> Migration {
+        let Migration { id, name, sql } = &MIGRATIONS[0];
+        Migration { id: *id, name, sql }
+    }
+
+    #[test]
+    fn an_upgrade_keeps_every_row_and_a_failed_one_changes_nothing() {
+        let directory = TestDirectory::make();
+        let open = || Sqlite::open_writer(&directory.path().join("metadata.db")).unwrap();
+        let mut old = open();
+        let governed = migrate(&mut old, &[ledger(), FIRST]).unwrap();
+        assert_eq!(governed.key_of("thing").unwrap(), ["name"]);
+        old.execute("INSERT INTO thing (name, size) VALUES ($1, $2)", &["lamp".into(), 3_i64.into()]).unwrap();
+        let things = |connection: &mut Sqlite| connection.query("SELECT * FROM thing", &[]).unwrap();
+        let before = things(&mut old)[0].to_json();
+        drop(old);
+
+        let failed = migrate(&mut open(), &[ledger(), FIRST, WIDER, BROKEN]).unwrap_err();
+        assert!(format!("{failed:?}").contains("0004_broken"), "{failed:?}");
+        assert_eq!(things(&mut open()).len(), 1);
+        assert!(things(&mut open())[0].get("colour").is_err(), "the step before the broken one was taken back, too");
+
+        let mut new = open();
+        migrate(&mut new, &[ledger(), FIRST, WIDER]).unwrap();
+        migrate(&mut new, &[ledger(), FIRST, WIDER]).unwrap();
+        assert_eq!(things(&mut new)[0].opt_text("colour").unwrap(), None);
+        assert_eq!(things(&mut new)[0].to_json(), before, "a column that came later leaves the digests of old rows as they were");
+
+        let refused = migrate(&mut open(), &[ledger(), FIRST]).unwrap_err();
+        assert!(refused.is(DATABASE_NEWER), "the version before does not touch what the upgrade made: {refused:?}");
+    }
 }
