@@ -4,7 +4,7 @@ SHELL := bash
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 MAKEFLAGS += --no-print-directory
 
-.PHONY: help setup demo test bench lint docs release
+.PHONY: help setup demo test bench lint docs release wheel
 
 help: ## List the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -31,3 +31,8 @@ docs: setup ## Build the documentation of the crates into target/doc
 
 release: setup ## Build the optimised binary
 	@cargo build --release --bin loopwright
+
+wheel: setup ## Build the Python wheel, with the optimised binary and the client, into target/wheels
+	@cd python && maturin build --release --strip --locked --out ../target/wheels
+	@# Bundling OpenMP's runtime has changed Cargo's binary in its place; the next build makes it again.
+	@cargo clean --quiet --release -p loopwright
