@@ -9,6 +9,7 @@ const FOUNDATION_EDGES: &[(&str, &[&str])] = &[
     ("lw-core", &[]),
     ("lw-stats", &["lw-core"]),
     ("lw-onnx", &["lw-core", "lw-stats"]),
+    ("lw-search", &["lw-core"]),
     ("lw-store", &["lw-core"]),
     ("lw-engine", &["lw-core"]),
 ];
