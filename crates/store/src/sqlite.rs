@@ -18,6 +18,8 @@ pub(crate) struct Sqlite {
 const WRITER_PRAGMAS: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; \
      PRAGMA cache_size = -8000; PRAGMA journal_size_limit = 67108864;";
 const READER_PRAGMAS: &str = "PRAGMA query_only = ON; PRAGMA cache_size = -8000;";
+/// LIKE tells letters from capitals, as on PostgreSQL; who wants no difference compares `LOWER(a) LIKE LOWER(b)`.
+const SHARED_PRAGMAS: &str = "PRAGMA case_sensitive_like = ON;";
 const N_CACHED_STATEMENTS: usize = 256;
 
 impl Sqlite {
@@ -37,6 +39,7 @@ impl Sqlite {
             let connection = rusqlite::Connection::open_with_flags(path, flags)?;
             connection.busy_timeout(std::time::Duration::from_secs(5))?;
             connection.execute_batch(pragmas)?;
+            connection.execute_batch(SHARED_PRAGMAS)?;
             connection.set_prepared_statement_cache_capacity(N_CACHED_STATEMENTS);
             Ok(connection)
         };

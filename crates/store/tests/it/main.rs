@@ -7,6 +7,7 @@ mod encryption;
 mod ledger;
 mod opening;
 mod outbox;
+mod patterns;
 mod tampering;
 mod transactions;
 

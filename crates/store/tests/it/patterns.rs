@@ -1,0 +1,56 @@
+//! What searches rely on: patterns, truth and order mean the same on both databases.
+
+use lw_core::{Result, Scalar};
+use lw_store::testing::both;
+use lw_store::{Reader, Tx};
+
+use crate::ctx;
+
+fn holds(query: impl FnOnce(&str, &[Scalar]) -> Result<Vec<lw_store::Row>>, condition: &str, parameters: &[Scalar]) -> bool {
+    let sql = format!("SELECT CASE WHEN {condition} THEN 1 ELSE 0 END AS n");
+    query(&sql, parameters).unwrap()[0].int("n").unwrap() == 1
+}
+
+const CASES: &[(&str, &str, bool)] = &[
+    ("'Late' LIKE $1 ESCAPE '~'", "La%", true),
+    ("'Late' LIKE $1 ESCAPE '~'", "la%", false),
+    ("LOWER('Late') LIKE LOWER($1) ESCAPE '~'", "lA_E", true),
+    ("'a\\b' LIKE $1 ESCAPE '~'", "a\\b", true),
+    ("'a%b' LIKE $1 ESCAPE '~'", "a\\%b", false),
+    ("'a~b' LIKE $1 ESCAPE '~'", "a~~b", true),
+    ("(CAST(NULL AS TEXT) = $1) IS NOT TRUE", "a", true),
+    ("('a' = $1) IS NOT TRUE", "a", false),
+];
+
+#[test]
+fn patterns_mean_the_same_on_both_databases() {
+    both(|store| async move {
+        for (condition, pattern, want) in CASES {
+            let pattern = [Scalar::from(*pattern)];
+            let read = pattern.clone();
+            let by_reader =
+                store.read(move |reader: &mut Reader<'_>| Ok(holds(|sql, given| reader.query(sql, given), condition, &read)));
+            assert_eq!(by_reader.await.unwrap(), *want, "{condition} {pattern:?}");
+            let ctx = ctx();
+            let by_writer =
+                store.write(&ctx, move |tx: &mut Tx<'_>| Ok(holds(|sql, given| tx.query(sql, given), condition, &pattern)));
+            assert_eq!(by_writer.await.unwrap(), *want, "{condition} by the writer");
+        }
+    });
+}
+
+#[test]
+fn a_fraction_meets_whole_numbers_and_nothing_comes_last() {
+    both(|store| async move {
+        let ordered = store.read(|reader: &mut Reader<'_>| {
+            let values = "SELECT 3 AS v UNION ALL SELECT NULL UNION ALL SELECT 1";
+            let sql = format!(
+                "SELECT v FROM ({values}) AS t WHERE v IS NULL OR v > CAST($1 AS DOUBLE PRECISION) ORDER BY v DESC NULLS LAST"
+            );
+            reader.query(&sql, &[Scalar::Float(0.5)])
+        });
+        let ordered = ordered.await.unwrap();
+        assert_eq!(ordered.len(), 3);
+        assert_eq!((ordered[0].int("v").unwrap(), ordered[1].int("v").unwrap()), (3, 1));
+    });
+}
