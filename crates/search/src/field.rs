@@ -47,7 +47,7 @@ pub enum Grammar {
 /// | trace | `request_id`, `client_request_id`, `status`, `timestamp_ms`, `execution_time_ms`, `end_time_ms`; in orders also `experiment_id` |
 /// | evaluation dataset | `name`, `created_by`, `last_updated_by`, `created_time`, `last_update_time` |
 ///
-/// Times are numbers of milliseconds, as in MLflow.
+/// Times are numbers of milliseconds, as in MLflow. `experiment_id` is a number, but for logged models a text, as MLflow compares it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Field {
     Attribute(&'static str),

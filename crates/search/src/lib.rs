@@ -7,6 +7,7 @@ mod condition;
 mod failures;
 mod field;
 mod filter;
+mod mlflow;
 mod order;
 mod page;
 pub mod sql;
@@ -18,4 +19,4 @@ pub use filter::parse_filter;
 pub use order::{
     Direction, LoggedModelOrder, LoggedModelOrderText, MetricDataset, OrderBy, parse_logged_model_order, parse_order_by,
 };
-pub use page::PageToken;
+pub use page::{LoggedModelPageToken, PageToken};

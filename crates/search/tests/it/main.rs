@@ -1,0 +1,3 @@
+//! The grammar of MLflow against stock's own answers, and the native grammar against itself.
+
+mod stock;
