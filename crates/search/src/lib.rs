@@ -8,6 +8,7 @@ mod failures;
 mod field;
 mod filter;
 mod mlflow;
+mod native;
 mod order;
 mod page;
 pub mod sql;
