@@ -3,12 +3,15 @@
 use lw_core::{Result, Scalar};
 
 use crate::Row;
+use crate::cell::{Cell, Cells, InsertText};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Dialect {
     Sqlite,
     Postgres,
 }
+
+pub(crate) type Visitor<'v> = dyn FnMut(&dyn Cells) -> Result<()> + 'v;
 
 /// One open connection of a driver. Statements use `$1, $2, …` and are prepared once.
 pub(crate) trait Connection {
@@ -18,6 +21,12 @@ pub(crate) trait Connection {
 
     /// Runs a statement and returns the number of rows that it changed.
     fn execute(&mut self, sql: &str, parameters: &[Scalar]) -> Result<u64>;
+
+    /// Hands each row of a result to a closure while the statement stands at it, so that no row is kept.
+    fn visit(&mut self, sql: &str, parameters: &[Scalar], visitor: &mut Visitor<'_>) -> Result<()>;
+
+    /// Inserts rows and returns how many were changed. `cells` holds them one behind the other.
+    fn insert(&mut self, insert: &InsertText, cells: &[Cell<'_>]) -> Result<u64>;
 
     /// Runs several statements without parameters: migrations, `BEGIN`, `COMMIT`, savepoints.
     fn batch(&mut self, sql: &str) -> Result<()>;

@@ -18,6 +18,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod artifacts;
+mod cell;
 mod certificates;
 mod connection;
 mod encryption;
@@ -37,6 +38,7 @@ mod transaction;
 mod writer;
 
 pub use artifacts::Artifacts;
+pub use cell::{Cell, Insert, RowView};
 pub use failures::*;
 pub use ledger::{ChainPart, EntryFilter, EntryLinks, Finding, Mention, Order, Verification};
 pub use metadata_url::MetadataUrl;

@@ -1,5 +1,6 @@
 //! The schema of the metadata database, one file a stage, and how a database is brought up to it.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use lw_core::{Digest, Error, Result, Scalar};
@@ -112,7 +113,9 @@ fn apply(connection: &mut dyn Connection, migrations: &[Migration]) -> Result<Go
             Some((_, recorded)) if *recorded == checksum => {}
             Some(_) => return Err(changed(migration.name)),
             None => {
-                connection.batch(migration.sql).map_err(|error| error.context(format!("migration {}", migration.name)))?;
+                connection
+                    .batch(&for_dialect(migration.sql, connection.dialect()))
+                    .map_err(|error| error.context(format!("migration {}", migration.name)))?;
                 connection.execute(
                     "INSERT INTO schema_migration (id, name, checksum) VALUES ($1, $2, $3)",
                     &[migration.id.into(), migration.name.into(), checksum.into()],
@@ -126,6 +129,22 @@ fn apply(connection: &mut dyn Connection, migrations: &[Migration]) -> Result<Go
         &[Scalar::Text(first)],
     )?;
     Governed::read(connection, migrations)
+}
+
+/// What stands in `/* sqlite: … */` is for SQLite alone; PostgreSQL takes it for the comment that it is.
+fn for_dialect(sql: &str, dialect: Dialect) -> Cow<'_, str> {
+    const MARK: &str = "/* sqlite: ";
+    if dialect == Dialect::Postgres || !sql.contains(MARK) {
+        return Cow::Borrowed(sql);
+    }
+    let mut parts = sql.split(MARK);
+    let mut text = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let (marked, rest) = part.split_once("*/").unwrap_or((part, ""));
+        text.push_str(marked);
+        text.push_str(rest);
+    }
+    Cow::Owned(text)
 }
 
 fn changed(name: &str) -> Error {
@@ -183,5 +202,12 @@ mod tests {
 
         let refused = migrate(&mut open(), &[ledger(), FIRST]).unwrap_err();
         assert!(refused.is(DATABASE_NEWER), "the version before does not touch what the upgrade made: {refused:?}");
+    }
+
+    #[test]
+    fn marked_words_are_for_sqlite_alone() {
+        let sql = "CREATE TABLE a (b TEXT PRIMARY KEY) /* sqlite: WITHOUT ROWID */;\n-- c";
+        assert_eq!(for_dialect(sql, Dialect::Postgres), sql);
+        assert_eq!(for_dialect(sql, Dialect::Sqlite), "CREATE TABLE a (b TEXT PRIMARY KEY) WITHOUT ROWID ;\n-- c");
     }
 }

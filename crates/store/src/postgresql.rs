@@ -6,10 +6,12 @@ use std::sync::Arc;
 use bytes::BytesMut;
 use lw_core::{Error, Result, Scalar};
 use postgres::error::SqlState;
+use postgres::fallible_iterator::FallibleIterator;
 use postgres::types::{FromSql, IsNull, ToSql, Type};
 use postgres::{Client, NoTls, Statement};
 
-use crate::connection::{Connection, Dialect};
+use crate::cell::{Cell, Cells, InsertText};
+use crate::connection::{Connection, Dialect, Visitor};
 use crate::encryption::{Encryption, Mode};
 use crate::{DISK_FULL, METADATA_TLS, METADATA_UNREACHABLE, METADATA_UNWRITABLE, MetadataUrl, ROW_EXISTS, Row};
 
@@ -66,7 +68,7 @@ impl Connection for Postgres {
 
     fn query(&mut self, sql: &str, parameters: &[Scalar]) -> Result<Vec<Row>> {
         let statement = self.prepare(sql, parameters.len())?;
-        let parameters: Vec<Parameter<'_>> = parameters.iter().map(Parameter).collect();
+        let parameters: Vec<Parameter<'_>> = parameters.iter().map(|value| Parameter(value.into())).collect();
         let parameters: Vec<&(dyn ToSql + Sync)> = parameters.iter().map(|value| value as _).collect();
         let columns: Arc<[String]> = statement.columns().iter().map(|column| column.name().to_owned()).collect();
         let rows = self.client.query(&statement, &parameters).map_err(|error| explain(error, sql))?;
@@ -79,9 +81,34 @@ impl Connection for Postgres {
 
     fn execute(&mut self, sql: &str, parameters: &[Scalar]) -> Result<u64> {
         let statement = self.prepare(sql, parameters.len())?;
-        let parameters: Vec<Parameter<'_>> = parameters.iter().map(Parameter).collect();
+        let parameters: Vec<Parameter<'_>> = parameters.iter().map(|value| Parameter(value.into())).collect();
         let parameters: Vec<&(dyn ToSql + Sync)> = parameters.iter().map(|value| value as _).collect();
         self.client.execute(&statement, &parameters).map_err(|error| explain(error, sql))
+    }
+
+    fn visit(&mut self, sql: &str, parameters: &[Scalar], visitor: &mut Visitor<'_>) -> Result<()> {
+        let statement = self.prepare(sql, parameters.len())?;
+        let parameters: Vec<Parameter<'_>> = parameters.iter().map(|value| Parameter(value.into())).collect();
+        let mut rows = self.client.query_raw(&statement, &parameters).map_err(|error| explain(error, sql))?;
+        while let Some(row) = rows.next().map_err(|error| explain(error, sql))? {
+            visitor(&row)?;
+        }
+        Ok(())
+    }
+
+    /// Many rows at a time: each statement is a trip to the server.
+    fn insert(&mut self, insert: &InsertText, cells: &[Cell<'_>]) -> Result<u64> {
+        let (mut rest, mut n_changed) = (cells, 0);
+        while !rest.is_empty() {
+            let (n_rows, sql) = insert.for_most(rest.len() / insert.n_columns());
+            let (chunk, remaining) = rest.split_at((n_rows * insert.n_columns()).min(rest.len()));
+            let statement = self.prepare(sql, chunk.len())?;
+            let parameters: Vec<Parameter<'_>> = chunk.iter().map(|cell| Parameter(*cell)).collect();
+            let parameters: Vec<&(dyn ToSql + Sync)> = parameters.iter().map(|value| value as _).collect();
+            n_changed += self.client.execute(&statement, &parameters).map_err(|error| explain(error, sql))?;
+            rest = remaining;
+        }
+        Ok(n_changed)
     }
 
     fn batch(&mut self, sql: &str) -> Result<()> {
@@ -101,20 +128,18 @@ impl Connection for Postgres {
 
 /// A value on its way to the server, in the form of the column that waits for it.
 #[derive(Debug)]
-struct Parameter<'a>(&'a Scalar);
+struct Parameter<'a>(Cell<'a>);
 
 type BoxedError = Box<dyn std::error::Error + Sync + Send>;
 
 impl ToSql for Parameter<'_> {
     fn to_sql(&self, ty: &Type, out: &mut BytesMut) -> Result<IsNull, BoxedError> {
         match (self.0, ty) {
-            (Scalar::Null, _) => Ok(IsNull::Yes),
-            (Scalar::Bool(value), &Type::BOOL) => value.to_sql(ty, out),
-            (Scalar::Bool(value), _) => integer(i64::from(*value), ty, out),
-            (Scalar::Int(value), _) => integer(*value, ty, out),
-            (Scalar::Time(time), _) => integer(time.micros(), ty, out),
-            (Scalar::Float(value), &Type::FLOAT8) => value.to_sql(ty, out),
-            (Scalar::Text(text), _) if <&str as ToSql>::accepts(ty) => text.as_str().to_sql(ty, out),
+            (Cell::Null, _) => Ok(IsNull::Yes),
+            (Cell::Int(value), &Type::BOOL) => (value != 0).to_sql(ty, out),
+            (Cell::Int(value), _) => integer(value, ty, out),
+            (Cell::Float(value), &Type::FLOAT8) => value.to_sql(ty, out),
+            (Cell::Text(text), _) if <&str as ToSql>::accepts(ty) => text.to_sql(ty, out),
             (value, ty) => Err(format!("{value:?} does not fit the type {ty}").into()),
         }
     }
@@ -161,6 +186,38 @@ impl<'a> FromSql<'a> for Value {
 
     fn accepts(_: &Type) -> bool {
         true
+    }
+}
+
+/// A value as the server sent it, where the driver keeps it.
+struct Borrowed<'a>(Cell<'a>);
+
+impl<'a> FromSql<'a> for Borrowed<'a> {
+    fn from_sql(ty: &Type, raw: &'a [u8]) -> Result<Self, BoxedError> {
+        if <&str as FromSql>::accepts(ty) {
+            return Ok(Self(Cell::Text(<&str>::from_sql(ty, raw)?)));
+        }
+        let Value(scalar) = Value::from_sql(ty, raw)?;
+        Ok(Self(match scalar {
+            Scalar::Float(value) => Cell::Float(value),
+            Scalar::Int(value) => Cell::Int(value),
+            Scalar::Bool(value) => Cell::Int(i64::from(value)),
+            other => return Err(format!("{other:?} is not read in place").into()),
+        }))
+    }
+
+    fn from_sql_null(_: &Type) -> Result<Self, BoxedError> {
+        Ok(Self(Cell::Null))
+    }
+
+    fn accepts(_: &Type) -> bool {
+        true
+    }
+}
+
+impl Cells for postgres::Row {
+    fn cell(&self, index: usize) -> Result<Cell<'_>> {
+        self.try_get::<_, Borrowed<'_>>(index).map(|value| value.0).map_err(|error| explain(error, "a row's value"))
     }
 }
 

@@ -1,17 +1,28 @@
 //! SQLite: the database inside the workspace.
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
 use lw_core::{Error, Result, Scalar};
 use rusqlite::types::{ToSqlOutput, ValueRef};
-use rusqlite::{ErrorCode, OpenFlags, Statement};
+use rusqlite::{CachedStatement, ErrorCode, OpenFlags, Statement};
 
-use crate::connection::{Connection, Dialect};
+use crate::cell::{Cell, Cells, InsertText};
+use crate::connection::{Connection, Dialect, Visitor};
 use crate::{DISK_FULL, METADATA_BUSY, METADATA_CORRUPT, METADATA_UNWRITABLE, ROW_EXISTS, Row};
 
 pub(crate) struct Sqlite {
     connection: rusqlite::Connection,
+    known: HashMap<Box<str>, Arc<Known>>,
+}
+
+/// What is the same each time a statement runs.
+struct Known {
+    /// For each placeholder in its order of appearance the position of its parameter. SQLite numbers `$2, $1` by their appearance.
+    positions: Box<[usize]>,
+    n_parameters: usize,
+    columns: Arc<[String]>,
 }
 
 /// WAL lets readers go on while a transaction commits; FULL makes a commit wait until the disk has it.
@@ -44,8 +55,54 @@ impl Sqlite {
             Ok(connection)
         };
         let connection = open().map_err(|error| explain(error).context(format!("metadata database {}", path.display())))?;
-        Ok(Self { connection })
+        Ok(Self { connection, known: HashMap::new() })
     }
+}
+
+/// A prepared statement with its parameters bound, and what is known of it.
+fn ready<'c>(
+    connection: &'c rusqlite::Connection,
+    all_known: &mut HashMap<Box<str>, Arc<Known>>,
+    sql: &str,
+    parameters: &[Scalar],
+) -> Result<(CachedStatement<'c>, Arc<Known>)> {
+    let mut statement = connection.prepare_cached(sql).map_err(|error| explain_in(error, sql))?;
+    let known = match all_known.get(sql) {
+        Some(known) => known.clone(),
+        None => {
+            let known = Arc::new(Known::of(&statement, sql)?);
+            if all_known.len() >= 2 * N_CACHED_STATEMENTS {
+                all_known.clear();
+            }
+            all_known.insert(sql.into(), known.clone());
+            known
+        }
+    };
+    if known.n_parameters != parameters.len() {
+        return Err(mismatch(sql, parameters.len()));
+    }
+    for (index, position) in known.positions.iter().enumerate() {
+        let parameter = parameters.get(*position).ok_or_else(|| mismatch(sql, parameters.len()))?;
+        statement.raw_bind_parameter(index + 1, to_sql(parameter.into())).map_err(|error| explain_in(error, sql))?;
+    }
+    Ok((statement, known))
+}
+
+impl Known {
+    fn of(statement: &Statement<'_>, sql: &str) -> Result<Self> {
+        let position = |index: usize| {
+            let digits = statement.parameter_name(index).and_then(|name| name.strip_prefix('$'));
+            digits.and_then(|digits| digits.parse::<usize>().ok()).and_then(|number| number.checked_sub(1))
+        };
+        let positions: Option<Box<[usize]>> = (1..=statement.parameter_count()).map(position).collect();
+        let positions = positions.ok_or_else(|| Error::bug(format!("placeholders are `$1`, `$2`, …, not as in: {sql}")))?;
+        let n_parameters = positions.iter().max().map_or(0, |highest| highest + 1);
+        Ok(Self { positions, n_parameters, columns: statement.column_names().map(str::to_owned).collect() })
+    }
+}
+
+fn mismatch(sql: &str, n_parameters: usize) -> Error {
+    Error::bug(format!("{n_parameters} parameters do not fit the placeholders of: {sql}"))
 }
 
 impl Connection for Sqlite {
@@ -54,26 +111,51 @@ impl Connection for Sqlite {
     }
 
     fn query(&mut self, sql: &str, parameters: &[Scalar]) -> Result<Vec<Row>> {
-        let mut statement = self.connection.prepare_cached(sql).map_err(|error| explain_in(error, sql))?;
-        bind(&mut statement, sql, parameters)?;
-        let columns: Arc<[String]> = statement.column_names().map(str::to_owned).collect();
+        let (mut statement, known) = ready(&self.connection, &mut self.known, sql, parameters)?;
         let mut rows = Vec::new();
         let mut cursor = statement.raw_query();
         while let Some(row) = cursor.next().map_err(|error| explain_in(error, sql))? {
-            let values = (0..columns.len()).map(|index| value(row.get_ref(index).map_err(|error| explain_in(error, sql))?));
-            rows.push(Row::new(columns.clone(), values.collect::<Result<_>>()?));
+            let values = (0..known.columns.len()).map(|index| value(row.get_ref(index).map_err(|error| explain_in(error, sql))?));
+            rows.push(Row::new(known.columns.clone(), values.collect::<Result<_>>()?));
         }
         Ok(rows)
     }
 
     fn execute(&mut self, sql: &str, parameters: &[Scalar]) -> Result<u64> {
-        let mut statement = self.connection.prepare_cached(sql).map_err(|error| explain_in(error, sql))?;
-        bind(&mut statement, sql, parameters)?;
+        let (mut statement, _) = ready(&self.connection, &mut self.known, sql, parameters)?;
         let n_rows = statement.raw_execute().map_err(|error| explain_in(error, sql))?;
         Ok(n_rows as u64)
     }
 
+    fn visit(&mut self, sql: &str, parameters: &[Scalar], visitor: &mut Visitor<'_>) -> Result<()> {
+        let (mut statement, _) = ready(&self.connection, &mut self.known, sql, parameters)?;
+        let mut cursor = statement.raw_query();
+        while let Some(row) = cursor.next().map_err(|error| explain_in(error, sql))? {
+            visitor(row)?;
+        }
+        Ok(())
+    }
+
+    /// One row at a time: a statement inside the process costs less than the longer text of many rows.
+    fn insert(&mut self, insert: &InsertText, cells: &[Cell<'_>]) -> Result<u64> {
+        let sql = insert.for_one();
+        let mut statement = self.connection.prepare_cached(sql).map_err(|error| explain_in(error, sql))?;
+        let mut n_rows = 0;
+        for row in cells.chunks_exact(insert.n_columns()) {
+            // The text numbers its placeholders in the order in which they stand.
+            for (index, cell) in row.iter().enumerate() {
+                statement.raw_bind_parameter(index + 1, to_sql(*cell)).map_err(|error| explain_in(error, sql))?;
+            }
+            n_rows += statement.raw_execute().map_err(|error| explain_in(error, sql))? as u64;
+        }
+        Ok(n_rows)
+    }
+
     fn batch(&mut self, sql: &str) -> Result<()> {
+        // Several statements, unlike BEGIN and its like, may change what `SELECT *` gives.
+        if sql.contains(';') {
+            self.known.clear();
+        }
         self.connection.execute_batch(sql).map_err(|error| explain_in(error, sql))
     }
 
@@ -82,30 +164,29 @@ impl Connection for Sqlite {
     }
 }
 
-/// SQLite numbers `$2, $1` in order of appearance, so that parameters are bound by the digits of their names.
-fn bind(statement: &mut Statement<'_>, sql: &str, parameters: &[Scalar]) -> Result<()> {
-    let mismatch = || Error::bug(format!("{} parameters do not fit the placeholders of: {sql}", parameters.len()));
-    let n_placeholders = statement.parameter_count();
-    let mut highest = 0;
-    for index in 1..=n_placeholders {
-        let digits = statement.parameter_name(index).and_then(|name| name.strip_prefix('$'));
-        let number: usize = digits.and_then(|digits| digits.parse().ok()).ok_or_else(mismatch)?;
-        let parameter = number.checked_sub(1).and_then(|position| parameters.get(position)).ok_or_else(mismatch)?;
-        highest = highest.max(number);
-        statement.raw_bind_parameter(index, to_sql(parameter)).map_err(|error| explain_in(error, sql))?;
-    }
-    if highest == parameters.len() { Ok(()) } else { Err(mismatch()) }
+fn to_sql(cell: Cell<'_>) -> ToSqlOutput<'_> {
+    ToSqlOutput::Borrowed(match cell {
+        Cell::Null => ValueRef::Null,
+        Cell::Int(value) => ValueRef::Integer(value),
+        Cell::Float(value) => ValueRef::Real(value),
+        Cell::Text(text) => ValueRef::Text(text.as_bytes()),
+    })
 }
 
-fn to_sql(value: &Scalar) -> ToSqlOutput<'_> {
-    ToSqlOutput::Borrowed(match value {
-        Scalar::Null => ValueRef::Null,
-        Scalar::Bool(value) => ValueRef::Integer(i64::from(*value)),
-        Scalar::Int(value) => ValueRef::Integer(*value),
-        Scalar::Float(value) => ValueRef::Real(*value),
-        Scalar::Text(text) => ValueRef::Text(text.as_bytes()),
-        Scalar::Time(time) => ValueRef::Integer(time.micros()),
-    })
+impl Cells for rusqlite::Row<'_> {
+    fn cell(&self, index: usize) -> Result<Cell<'_>> {
+        match self.get_ref(index).map_err(explain)? {
+            ValueRef::Null => Ok(Cell::Null),
+            ValueRef::Integer(value) => Ok(Cell::Int(value)),
+            ValueRef::Real(value) => Ok(Cell::Float(value)),
+            ValueRef::Text(bytes) | ValueRef::Blob(bytes) => std::str::from_utf8(bytes).map(Cell::Text).map_err(|error| {
+                METADATA_CORRUPT
+                    .error("the metadata database holds bytes that are no text where a text belongs")
+                    .hint("somebody changed the file; restore the latest backup")
+                    .cause(error)
+            }),
+        }
+    }
 }
 
 fn value(value: ValueRef<'_>) -> Result<Scalar> {

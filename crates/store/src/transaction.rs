@@ -4,9 +4,9 @@ use std::ops::{Deref, DerefMut};
 
 use lw_core::{Actor, Ctx, Digest, Error, Result, Scalar, Timestamp};
 
-use crate::Row;
 use crate::connection::Connection;
 use crate::migrations::Governed;
+use crate::{Cell, Insert, Row, RowView};
 
 /// A consistent view of the database: everything it reads is of one moment.
 pub struct Reader<'c> {
@@ -44,6 +44,15 @@ impl<'c> Reader<'c> {
         rows
     }
 
+    /// Hands each row of a statement's result to a closure, so that results of any length take no memory. An error of the closure
+    /// ends the visit.
+    pub fn visit(&mut self, sql: &str, parameters: &[Scalar], mut visitor: impl FnMut(&RowView<'_>) -> Result<()>) -> Result<()> {
+        check_texts(parameters)?;
+        let visited = self.connection.visit(sql, parameters, &mut |cells| visitor(&RowView(cells)));
+        self.has_failed |= visited.is_err();
+        visited
+    }
+
     /// The first row, if there is one.
     pub fn query_opt(&mut self, sql: &str, parameters: &[Scalar]) -> Result<Option<Row>> {
         Ok(self.query(sql, parameters)?.into_iter().next())
@@ -72,33 +81,20 @@ impl<'c> Tx<'c> {
         self.execute_unchecked(sql, parameters)
     }
 
-    /// Inserts many rows with few statements, which spares a round trip a row. Returns how many were changed.
-    ///
-    /// `insert` ends with `VALUES`, `conflict` is what follows the values and may be empty. All rows have the same number of columns;
-    /// with `DO UPDATE` no two rows may have the same key.
-    ///
-    /// ```
-    /// # use lw_core::{Result, Scalar};
-    /// # fn example(tx: &mut lw_store::Tx<'_>, rows: &[Vec<Scalar>]) -> Result<u64> {
-    /// tx.insert_many("INSERT INTO run_tag (run, tag_key, tag_value) VALUES", rows, "ON CONFLICT (run, tag_key) DO NOTHING")
-    /// # }
-    /// ```
-    pub fn insert_many(&mut self, insert: &str, rows: &[Vec<Scalar>], conflict: &str) -> Result<u64> {
-        let (mut rest, mut n_changed) = (rows, 0);
-        while let Some(first) = rest.first() {
-            // Four sizes, so that four statements are prepared and not one for each number of rows.
-            let size = [128, 32, 8, 1].into_iter().find(|size| *size <= rest.len()).unwrap_or(1);
-            let (chunk, remaining) = rest.split_at(size);
-            let n_columns = first.len();
-            let tuple = |row: usize| {
-                let numbers = (row * n_columns + 1..=(row + 1) * n_columns).map(|number| format!("${number}"));
-                format!("({})", numbers.collect::<Vec<_>>().join(", "))
-            };
-            let tuples: Vec<String> = (0..size).map(tuple).collect();
-            n_changed += self.execute(&format!("{insert} {} {conflict}", tuples.join(", ")), &chunk.concat())?;
-            rest = remaining;
+    /// Inserts rows into a plain table and returns how many were changed: in few trips where the database is a server, and without a
+    /// copy of their values where it is in this process.
+    pub fn insert<'v, const N: usize>(&mut self, insert: &Insert<N>, rows: impl Iterator<Item = [Cell<'v>; N]>) -> Result<u64> {
+        if let Some(table) = changed_table(insert.text().into()).filter(|table| self.reader.governed.key_of(table).is_some()) {
+            return Err(Error::bug(format!("the governed table `{table}` changes through Tx::record alone")));
         }
-        Ok(n_changed)
+        let cells: Vec<Cell<'v>> = rows.flatten().collect();
+        if cells.is_empty() {
+            return Ok(0);
+        }
+        check_no_nul(cells.iter().any(|cell| matches!(cell, Cell::Text(text) if text.contains('\0'))))?;
+        let n_rows = self.reader.connection.insert(insert.text(), &cells);
+        self.reader.has_failed |= n_rows.is_err();
+        n_rows
     }
 
     pub(crate) fn execute_unchecked(&mut self, sql: &str, parameters: &[Scalar]) -> Result<u64> {
@@ -152,7 +148,10 @@ fn changed_table(sql: &str) -> Option<&str> {
 
 /// PostgreSQL cannot store the character U+0000, so neither database is asked to.
 fn check_texts(parameters: &[Scalar]) -> Result<()> {
-    let has_nul = parameters.iter().any(|value| value.as_str().is_some_and(|text| text.contains('\0')));
+    check_no_nul(parameters.iter().any(|value| value.as_str().is_some_and(|text| text.contains('\0'))))
+}
+
+fn check_no_nul(has_nul: bool) -> Result<()> {
     if has_nul {
         return Err(crate::BAD_TEXT
             .error("a text contains the character U+0000, which a database cannot store")

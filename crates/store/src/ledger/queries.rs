@@ -4,7 +4,7 @@ use lw_core::{Actor, Digest, Entry, Reference, Result, Scalar, Subject, SubjectK
 
 use crate::connection::Connection;
 use crate::transaction::{Head, Reader, Tx};
-use crate::{METADATA_CORRUPT, Row};
+use crate::{Insert, METADATA_CORRUPT, Row};
 
 /// The columns of an entry, in the order of [`insert_entry`].
 pub(super) const ENTRY_COLUMNS: &str = "seq, at, actor, request_id, action, subject_kind, subject_name, subject_version, \
@@ -90,15 +90,17 @@ impl Link {
     }
 }
 
+static INSERT_LINK: Insert<8> =
+    Insert::new("INSERT INTO ledger_link (seq, position, part, role, kind, name, version, digest)", "");
+
 pub(super) fn insert_links(tx: &mut Tx<'_>, seq: u64, links: &[Link]) -> Result<()> {
-    let row = |(position, link): (usize, &Link)| {
-        let (version, digest) = (link.version.into(), link.digest.into());
-        let (part, kind) = (link.part.into(), link.kind.into());
-        vec![seq.into(), (position as u64).into(), part, (&link.role).into(), kind, (&link.name).into(), version, digest]
-    };
-    let rows: Vec<Vec<Scalar>> = links.iter().enumerate().map(row).collect();
-    let insert = "INSERT INTO ledger_link (seq, position, part, role, kind, name, version, digest) VALUES";
-    tx.insert_many(insert, &rows, "")?;
+    let digests: Vec<Option<String>> = links.iter().map(|link| link.digest.map(|digest| digest.to_string())).collect();
+    let rows = links.iter().zip(&digests).enumerate().map(|(position, (link, digest))| {
+        let (role, name) = (link.role.as_str().into(), link.name.as_str().into());
+        let (version, digest) = (link.version.into(), digest.as_deref().into());
+        [seq.into(), (position as u64).into(), link.part.into(), role, link.kind.into(), name, version, digest]
+    });
+    tx.insert(&INSERT_LINK, rows)?;
     Ok(())
 }
 

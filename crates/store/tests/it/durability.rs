@@ -24,8 +24,8 @@ fn child_that_writes_until_killed() {
                 let key = format!("{thread}-{index}");
                 let written = key.clone();
                 let write = store.write_blocking(&ctx(), move |tx| {
-                    tx.execute(INSERT, &["r".into(), (&written).into(), "1".into()])?;
-                    tx.execute(INSERT, &["r".into(), format!("{written}-twin").into(), "2".into()])?;
+                    tx.execute(INSERT, &[7_i64.into(), (&written).into(), "1".into()])?;
+                    tx.execute(INSERT, &[7_i64.into(), format!("{written}-twin").into(), "2".into()])?;
                     tx.record(set_alias(&format!("m{thread}"), "champion", index + 1))
                 });
                 write.unwrap();

@@ -7,7 +7,7 @@ use crate::{ctx, set_alias};
 const INSERT: &str = "INSERT INTO run_tag (run, tag_key, tag_value) VALUES ($1, $2, $3)";
 
 fn insert(tx: &mut Tx<'_>, key: &str) -> Result<u64> {
-    tx.execute(INSERT, &["r".into(), key.into(), "v".into()])
+    tx.execute(INSERT, &[7_i64.into(), key.into(), "v".into()])
 }
 
 fn count(reader: &mut Reader<'_>) -> Result<i64> {
@@ -39,7 +39,7 @@ fn a_failed_closure_takes_back_only_its_own_changes() {
                     match index % 4 {
                         0 => Err(BAD_TEXT.error("on purpose")),
                         1 => panic!("on purpose"),
-                        2 => tx.execute(INSERT, &["r".into(), format!("key-{index}").into(), "again".into()]).map(|_| index),
+                        2 => tx.execute(INSERT, &[7_i64.into(), format!("key-{index}").into(), "again".into()]).map(|_| index),
                         _ => Ok(index),
                     }
                 });
@@ -101,7 +101,7 @@ fn placeholders_are_numbered_and_values_keep_their_types() {
                 // In the text $2 comes before $1.
                 tx.execute(
                     "INSERT INTO run_metric (metric_key, run, logged_at, step, metric_value, is_nan) VALUES ($2, $1, $3, $4, $5, $6)",
-                    &["r".into(), "k".into(), Timestamp::from_micros(7).into(), (-3_i64).into(), f64::MAX.into(), false.into()],
+                    &[7_i64.into(), "k".into(), Timestamp::from_micros(7).into(), (-3_i64).into(), f64::MAX.into(), false.into()],
                 )
             })
             .await
@@ -110,7 +110,7 @@ fn placeholders_are_numbered_and_values_keep_their_types() {
             .read(|reader| {
                 let row = reader.query_opt(
                     "SELECT * FROM run_metric WHERE run = $1 AND ($1 = run OR step = $2)",
-                    &["r".into(), Scalar::Int(1)],
+                    &[7_i64.into(), Scalar::Int(1)],
                 );
                 let row = row?.unwrap();
                 assert_eq!(row.text("metric_key")?, "k");
@@ -124,7 +124,7 @@ fn placeholders_are_numbered_and_values_keep_their_types() {
             })
             .await
             .unwrap();
-        for parameters in [vec![], vec!["a".into(), "b".into(), "c".into(), "d".into()]] {
+        for parameters in [vec![], vec![1_i64.into(), "b".into(), "c".into(), "d".into()]] {
             let outcome = store.write(&ctx(), move |tx| tx.execute(INSERT, &parameters)).await;
             assert!(outcome.unwrap_err().message().contains("do not fit the placeholders"));
         }
@@ -180,7 +180,7 @@ fn a_full_disk_fails_the_write_and_nothing_else() {
     let fill = |key: &'static str| {
         store.write_blocking(&ctx(), move |tx| {
             tx.record(set_alias("m", key, 1))?;
-            tx.execute(INSERT, &["r".into(), key.into(), "x".repeat(1 << 20).into()])
+            tx.execute(INSERT, &[7_i64.into(), key.into(), "x".repeat(1 << 20).into()])
         })
     };
     fill("small").unwrap();
