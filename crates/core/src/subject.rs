@@ -38,6 +38,7 @@ kinds! {
     Evaluation => "evaluation",
     Experiment => "experiment",
     FeatureView => "feature_view",
+    LoggedModel => "logged_model",
     Model => "model",
     ModelVersion => "model_version",
     Monitor => "monitor",

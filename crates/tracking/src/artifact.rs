@@ -21,7 +21,7 @@ impl Tracking {
         let (run, path) = (run.clone(), path.to_owned());
         self.store
             .write(ctx, move |tx| {
-                run::active(run::found(tx, &run)?)?;
+                run::target(tx, &run)?;
                 let artifact = RunArtifact { path, digest, size_bytes, logged_at: tx.now() };
                 queries::put_artifact(tx, &run, &artifact)
             })

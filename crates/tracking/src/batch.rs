@@ -1,55 +1,35 @@
 //! What a run logs at once, and the limits of it.
 
-use std::collections::BTreeMap;
-
 use lw_core::{Ctx, Result, RunId, Timestamp};
 use lw_store::Tx;
-use serde::{Deserialize, Serialize};
 
-use crate::{
-    BAD_LOG_KEY, BATCH_TOO_LARGE, DUPLICATE_PARAM, PARAM_CHANGED, Tracking, queries,
-    run::{self, NAME_TAG},
-};
+use crate::key::{MAX_KEY_CHARS, check_form, check_length, quoted, truncated};
+use crate::logged_model::{self, ModelMetric};
+use crate::run::{self, NAME_TAG, Target};
+use crate::{BATCH_TOO_LARGE, DUPLICATE_PARAM, MetricPoint, PARAM_CHANGED, TAG_NOT_FOUND, Tracking, metric, queries};
 
 const MAX_METRICS: usize = 1000;
 const MAX_PARAMS: usize = 100;
 const MAX_TAGS: usize = 100;
 const MAX_TOTAL: usize = 1000;
-const MAX_KEY_BYTES: usize = 250;
-const MAX_PARAM_CHARS: usize = 6000;
-const MAX_TAG_CHARS: usize = 8000;
-
-/// A value of a metric. Steps may be negative; a value may be NaN or infinite.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct MetricPoint {
-    pub value: f64,
-    pub at: Timestamp,
-    pub step: i64,
-}
-
-impl MetricPoint {
-    /// Infinite values are kept as the largest finite ones, as MLflow does. NaN stays NaN.
-    fn bounded(self) -> Self {
-        let value = if self.value.is_nan() { f64::NAN } else { self.value.clamp(f64::MIN, f64::MAX) };
-        Self { value, ..self }
-    }
-
-    /// Whether this point is later than another one: by step, then time, then value. NaN is below every number.
-    pub(crate) fn is_after(&self, other: &Self) -> bool {
-        let rank = |point: &Self| (point.step, point.at, !point.value.is_nan());
-        match rank(self).cmp(&rank(other)) {
-            std::cmp::Ordering::Equal => self.value > other.value,
-            order => order.is_gt(),
-        }
-    }
-}
+pub(crate) const MAX_PARAM_CHARS: usize = 6000;
+pub(crate) const MAX_TAG_CHARS: usize = 8000;
 
 /// Metrics, parameters and tags that are logged in one transaction: all of them or none.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Batch {
     pub metrics: Vec<(String, MetricPoint)>,
+    /// Which of the points were measured of a logged model, too.
+    pub model_metrics: Vec<ModelMetric>,
     pub params: Vec<(String, String)>,
     pub tags: Vec<(String, String)>,
+}
+
+/// How errors name an item: a single one, or one of a list.
+#[derive(Clone, Copy, PartialEq)]
+enum Naming {
+    Single,
+    Listed,
 }
 
 impl Batch {
@@ -71,25 +51,34 @@ impl Batch {
         self
     }
 
-    /// Checks the limits and brings values into the form in which they are stored.
-    fn prepared(mut self) -> Result<Self> {
+    /// Checks the limits and brings values into the form in which they are stored. What is wrong is found in MLflow's order.
+    fn prepared(mut self, naming: Naming) -> Result<Self> {
+        let path = |list: &str, index: usize, field: &str| match naming {
+            Naming::Single => field.to_owned(),
+            Naming::Listed => format!("{list}[{index}].{field}"),
+        };
+        for (index, (key, point)) in self.metrics.iter_mut().enumerate() {
+            check_form(key, || path("metrics", index, "name"))?;
+            metric::check_time(key, point, || path("metrics", index, "timestamp"))?;
+            check_length(|| "Metric name".to_owned(), key, MAX_KEY_CHARS)?;
+            *point = point.bounded();
+        }
+        for (index, (key, value)) in self.params.iter_mut().enumerate() {
+            check_form(key, || path("params", index, "key"))?;
+            check_length(|| "Param key".to_owned(), key, MAX_KEY_CHARS)?;
+            value.truncate(truncated(value, MAX_PARAM_CHARS).len());
+        }
+        for (index, (key, value)) in self.tags.iter_mut().enumerate() {
+            check_form(key, || path("tags", index, "key"))?;
+            check_length(|| path("tags", index, "key"), key, MAX_KEY_CHARS)?;
+            value.truncate(truncated(value, MAX_TAG_CHARS).len());
+        }
         check_limit("metrics", self.metrics.len(), MAX_METRICS)?;
         check_limit("params", self.params.len(), MAX_PARAMS)?;
         check_limit("tags", self.tags.len(), MAX_TAGS)?;
-        check_limit("items", self.metrics.len() + self.params.len() + self.tags.len(), MAX_TOTAL)?;
-        let keys = self.metrics.iter().map(|(key, _)| key).chain(self.params.iter().chain(&self.tags).map(|(key, _)| key));
-        keys.into_iter().try_for_each(|key| check_key(key))?;
-        let mut seen = BTreeMap::new();
-        for (key, value) in &mut self.params {
-            value.truncate(truncated(value, MAX_PARAM_CHARS).len());
-            if seen.insert(key.clone(), ()).is_some() {
-                return Err(DUPLICATE_PARAM.error(format!("the batch sets parameter `{key}` twice")));
-            }
-        }
-        for (_, value) in &mut self.tags {
-            value.truncate(truncated(value, MAX_TAG_CHARS).len());
-        }
-        for (_, point) in &mut self.metrics {
+        check_limit("metrics, params, and tags", self.metrics.len() + self.params.len() + self.tags.len(), MAX_TOTAL)?;
+        check_params_once(&self.params)?;
+        for ModelMetric { point, .. } in &mut self.model_metrics {
             *point = point.bounded();
         }
         Ok(self)
@@ -100,68 +89,111 @@ impl Tracking {
     /// Logs a batch in one transaction. A parameter may be repeated with the same value; a metric point that was logged before
     /// is not logged again, so that repeating the whole call is safe.
     pub async fn log(&self, ctx: &Ctx, run: &RunId, batch: Batch) -> Result<()> {
-        let (batch, run) = (batch.prepared()?, run.clone());
-        self.store.write(ctx, move |tx| write(tx, &run, &batch)).await
+        self.log_prepared(ctx, run, batch.prepared(Naming::Listed)?, Naming::Listed).await
     }
 
-    /// Removes a tag. Removing one that is not there is no error.
+    /// Logs one metric, parameter or tag: [`Self::log`] with errors that name no place in a list.
+    pub async fn log_single(&self, ctx: &Ctx, run: &RunId, batch: Batch) -> Result<()> {
+        self.log_prepared(ctx, run, batch.prepared(Naming::Single)?, Naming::Single).await
+    }
+
+    async fn log_prepared(&self, ctx: &Ctx, run: &RunId, batch: Batch, naming: Naming) -> Result<()> {
+        let run = run.clone();
+        self.store.write(ctx, move |tx| write(tx, &run, &batch, naming)).await
+    }
+
+    /// Adds a model to the list in a tag in which MLflow's clients before 3.0 keep what a run logged.
+    pub async fn note_model(&self, ctx: &Ctx, run: &RunId, model: serde_json::Value) -> Result<()> {
+        const TAG: &str = "mlflow.log-model.history";
+        let run = run.clone();
+        self.store
+            .write(ctx, move |tx| {
+                let target = run::target(tx, &run)?;
+                let before = queries::tag_of(tx, target.number, TAG)?;
+                let mut models: Vec<serde_json::Value> =
+                    before.and_then(|before| serde_json::from_str(&before).ok()).unwrap_or_default();
+                models.push(model);
+                // Cutting JSON would break it, so that the oldest models go first.
+                let mut text = serde_json::Value::from(models.clone()).to_string();
+                while text.chars().count() > MAX_TAG_CHARS && models.len() > 1 {
+                    models.remove(0);
+                    text = serde_json::Value::from(models.clone()).to_string();
+                }
+                queries::put_tags(tx, target.number, [(TAG, text.as_str())].into_iter())
+            })
+            .await
+    }
+
     pub async fn remove_tag(&self, ctx: &Ctx, run: &RunId, key: &str) -> Result<()> {
         let (run, key) = (run.clone(), key.to_owned());
         self.store
             .write(ctx, move |tx| {
-                run::active(run::found(tx, &run)?)?;
-                queries::remove_tag(tx, &run, &key)
+                let target = run::target(tx, &run)?;
+                if queries::remove_tag(tx, target.number, &key)? {
+                    return Ok(());
+                }
+                Err(TAG_NOT_FOUND.error(format!("No tag with name: {key} in run with id {run}")))
             })
             .await
     }
 }
 
-/// Logs a batch that is prepared, inside somebody's transaction.
-pub(crate) fn write(tx: &mut Tx<'_>, run: &RunId, batch: &Batch) -> Result<()> {
-    let record = run::active(run::found(tx, run)?)?;
-    if !queries::insert_params(tx, run, &batch.params)? {
-        check_same_params(tx, run, &batch.params)?;
+/// Logs a batch that is prepared.
+fn write(tx: &mut Tx<'_>, run: &RunId, batch: &Batch, naming: Naming) -> Result<()> {
+    let target = run::target(tx, run)?;
+    if !queries::insert_params(tx, target.number, &batch.params)? {
+        check_same_params(tx, run, &target, &batch.params, naming)?;
     }
-    queries::insert_points(tx, run, &batch.metrics)?;
-    let mut latest: BTreeMap<&str, MetricPoint> = BTreeMap::new();
-    for (key, point) in &batch.metrics {
-        let newest = latest.entry(key).or_insert(*point);
-        if point.is_after(newest) {
-            *newest = *point;
-        }
-    }
-    queries::put_latest(tx, run, latest.into_iter())?;
+    metric::put(tx, target.number, &batch.metrics)?;
+    logged_model::put_metrics(tx, run, &batch.model_metrics)?;
     // Of a tag that stands twice the last one counts.
-    let tags: BTreeMap<&str, &str> = batch.tags.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
-    queries::put_tags(tx, run, tags.into_iter())?;
-    match batch.tags.iter().rev().find(|(key, _)| key == NAME_TAG) {
-        Some((_, name)) if *name != record.name => run::rename(tx, record, name),
+    let mut tags: Vec<(&str, &str)> = batch.tags.iter().rev().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+    // An empty name is none.
+    tags.retain(|(key, value)| *key != NAME_TAG || !value.is_empty());
+    tags.sort_by_key(|(key, _)| *key);
+    tags.dedup_by_key(|(key, _)| *key);
+    queries::put_tags(tx, target.number, tags.iter().copied())?;
+    match tags.iter().find(|(key, _)| *key == NAME_TAG) {
+        Some((_, name)) if *name != target.name => run::rename(tx, run, name),
         _ => Ok(()),
     }
 }
 
-fn check_same_params(tx: &mut Tx<'_>, run: &RunId, params: &[(String, String)]) -> Result<()> {
-    let stored = queries::params_of(tx, std::slice::from_ref(run))?.remove(run).unwrap_or_default();
-    let changed = params.iter().find(|(key, value)| stored.get(key) != Some(value));
-    let Some((key, value)) = changed else { return Ok(()) };
-    let shown = |text: &str| text.chars().take(80).collect::<String>();
-    let before = stored.get(key).map_or("", String::as_str);
-    Err(PARAM_CHANGED
-        .error(format!("parameter `{key}` of run {run} has the value `{}` and cannot become `{}`", shown(before), shown(value)))
-        .hint("parameters never change; start another run, or log a tag or a metric"))
+fn check_same_params(tx: &mut Tx<'_>, run: &RunId, target: &Target, params: &[(String, String)], naming: Naming) -> Result<()> {
+    let stored = queries::params_of_one(tx, target.number)?;
+    let before = |key: &String| stored.get(key).map_or("", String::as_str);
+    let changed: Vec<_> = params.iter().filter(|(key, value)| stored.get(key) != Some(value)).collect();
+    let Some((key, value)) = changed.first() else { return Ok(()) };
+    let message = match naming {
+        Naming::Single => format!(
+            "Changing param values is not allowed. Param with key='{key}' was already logged with value='{}' for run ID='{run}'. \
+             Attempted logging new value '{value}'.",
+            before(key)
+        ),
+        Naming::Listed => {
+            let item = |(key, value): &&(String, String)| {
+                format!("{{'key': {}, 'old_value': {}, 'new_value': {}}}", quoted(key), quoted(before(key)), quoted(value))
+            };
+            let items: Vec<String> = changed.iter().map(item).collect();
+            format!(
+                "Changing param values is not allowed. Params were already logged='[{}]' for run ID='{run}'.",
+                items.join(", ")
+            )
+        }
+    };
+    Err(PARAM_CHANGED.error(message).hint("parameters never change; start another run, or log a tag or a metric"))
 }
 
-/// Keys become paths in some clients, so they must be normal ones: no empty parts, no `.` or `..`, not absolute.
-pub(crate) fn check_key(key: &str) -> Result<()> {
-    let chars_ok = key.chars().all(|c| c.is_alphanumeric() || "_-./ :".contains(c));
-    let is_path_normal = key.split('/').all(|part| !part.is_empty() && part != "." && part != "..");
-    if !key.is_empty() && key.len() <= MAX_KEY_BYTES && chars_ok && is_path_normal {
+fn check_params_once(params: &[(String, String)]) -> Result<()> {
+    let mut seen = std::collections::HashSet::new();
+    let repeated: Vec<String> = params.iter().filter(|(key, _)| !seen.insert(key)).map(|(key, _)| quoted(key)).collect();
+    if repeated.is_empty() {
         return Ok(());
     }
-    let shown: String = key.chars().take(80).collect();
-    Err(BAD_LOG_KEY
-        .error(format!("`{shown}` cannot be a key"))
-        .hint("a key has 1 to 250 bytes of letters, digits, `_ - . :`, spaces, and `/` between parts that are not empty"))
+    Err(DUPLICATE_PARAM.error(format!(
+        "Duplicate parameter keys have been submitted: [{}]. Please ensure the request contains only one param value per param key.",
+        repeated.join(", ")
+    )))
 }
 
 fn check_limit(what: &str, n_items: usize, limit: usize) -> Result<()> {
@@ -169,11 +201,9 @@ fn check_limit(what: &str, n_items: usize, limit: usize) -> Result<()> {
         return Ok(());
     }
     Err(BATCH_TOO_LARGE
-        .error(format!("the batch has {n_items} {what}; at most {limit} are logged at once"))
+        .error(format!(
+            "A batch logging request can contain at most {limit} {what}. Got {n_items} {what}. Please split up {what} across \
+             multiple requests and try again."
+        ))
         .hint("log them in several batches"))
-}
-
-/// The first characters of a text.
-pub(crate) fn truncated(text: &str, max_chars: usize) -> &str {
-    text.char_indices().nth(max_chars).map_or(text, |(end, _)| &text[..end])
 }

@@ -16,6 +16,9 @@ pub struct Circumstances {
     pub environment: Option<Environment>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hardware: Option<Hardware>,
+    /// The program that runs, where a client names it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<Source>,
     /// By the name of what they seed, such as `split` or `trainer`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub seeds: BTreeMap<String, u64>,
@@ -28,8 +31,27 @@ impl Circumstances {
             code: CodeVersion::of_directory(directory),
             environment: Some(Environment::of_directory(directory)),
             hardware: Some(Hardware::of_machine()),
+            source: None,
             seeds: BTreeMap::new(),
         }
+    }
+
+    /// Fills what is open with what MLflow's clients say in tags about their code.
+    pub(crate) fn or_of_tags<'a>(mut self, tag: impl Fn(&str) -> Option<&'a str>) -> Self {
+        let some = |key: &str| tag(key).filter(|value| !value.is_empty()).map(str::to_owned);
+        if self.code.is_none() {
+            self.code = some("mlflow.source.git.commit").map(|commit| CodeVersion {
+                commit,
+                branch: some("mlflow.source.git.branch"),
+                dirty: None,
+                remote: some("mlflow.source.git.repoURL").map(|url| without_user(&url)),
+            });
+        }
+        if self.source.is_none() {
+            let (kind, entry_point) = (some("mlflow.source.type"), some("mlflow.project.entryPoint"));
+            self.source = some("mlflow.source.name").map(|name| Source { name, kind, entry_point });
+        }
+        self
     }
 
     #[must_use]
@@ -37,6 +59,18 @@ impl Circumstances {
         self.seeds.insert(name.to_owned(), seed);
         self
     }
+}
+
+/// The program of a run, as the client that started it names it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Source {
+    /// Such as `train.py` or the path of a notebook.
+    pub name: String,
+    /// Such as `LOCAL`, `NOTEBOOK` or `PROJECT`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub entry_point: Option<String>,
 }
 
 /// The commit of a git working copy, and whether the files are as committed.

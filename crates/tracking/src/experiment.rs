@@ -7,8 +7,11 @@ use lw_core::{Change, Ctx, Draft, Result, Subject, SubjectKind, Timestamp};
 use lw_store::{Reader, Row, Tx};
 use serde::{Deserialize, Serialize};
 
-use crate::batch::{check_key, truncated};
-use crate::{BAD_LOG_KEY, EXPERIMENT_DELETED, EXPERIMENT_EXISTS, EXPERIMENT_NOT_FOUND, Tracking, queries, run};
+use crate::key::{MAX_KEY_CHARS, check_form, check_length, shown};
+use crate::{
+    BAD_EXPERIMENT_ID, BAD_EXPERIMENT_NAME, EXPERIMENT_DELETED, EXPERIMENT_EXISTS, EXPERIMENT_NOT_FOUND, TAG_NOT_FOUND, Tracking,
+    location, queries, run,
+};
 
 /// The number of an experiment. MLflow writes it as text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -16,16 +19,23 @@ use crate::{BAD_LOG_KEY, EXPERIMENT_DELETED, EXPERIMENT_EXISTS, EXPERIMENT_NOT_F
 pub struct ExperimentId(u64);
 
 impl ExperimentId {
+    /// The experiment of clients that name none.
+    pub const DEFAULT: Self = Self(0);
+
     pub(crate) fn new(number: u64) -> Self {
         Self(number)
     }
 
+    /// Reads an id as MLflow's clients write it. A whole number that no experiment can have is the id of an experiment that is not
+    /// there.
     pub fn parse(text: &str) -> Result<Self> {
-        let shown: String = text.chars().take(80).collect();
-        let number = text.parse().map_err(|_| {
-            EXPERIMENT_NOT_FOUND.error(format!("`{shown}` is not an experiment id")).hint("an experiment id is a whole number")
+        let number: i128 = text.trim().parse().map_err(|_| {
+            BAD_EXPERIMENT_ID
+                .error(format!("Invalid experiment ID '{}'. Experiment ID must be a valid integer.", shown(text)))
+                .hint("an experiment id is a whole number")
         })?;
-        Ok(Self(number))
+        let id = u64::try_from(number).ok().filter(|number| *number <= i64::MAX.unsigned_abs());
+        id.map(Self).ok_or_else(|| not_found(number))
     }
 
     pub fn number(self) -> u64 {
@@ -68,6 +78,8 @@ impl Lifecycle {
 pub struct Experiment {
     pub id: ExperimentId,
     pub name: String,
+    /// Where the artifacts of its runs are, by default with the server itself: `mlflow-artifacts:/17`.
+    pub artifact_location: String,
     pub lifecycle: Lifecycle,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
@@ -79,6 +91,7 @@ impl Experiment {
         Ok(Self {
             id: ExperimentId(row.count("id")?),
             name: row.text("name")?,
+            artifact_location: row.text("artifact_location")?,
             lifecycle: Lifecycle::of(&row.text("lifecycle")?),
             created_at: row.time("created_at")?,
             updated_at: row.time("updated_at")?,
@@ -90,32 +103,71 @@ impl Experiment {
         Change::put("experiment")
             .key("id", self.id.0)
             .set("name", &self.name)
+            .set("artifact_location", &self.artifact_location)
             .set("lifecycle", self.lifecycle.name())
             .set("created_at", self.created_at)
             .set("updated_at", self.updated_at)
     }
 }
 
+/// An experiment that shall be made.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewExperiment {
+    pub name: String,
+    /// Where the artifacts of its runs go; with the server itself where none is given.
+    pub artifact_location: Option<String>,
+    pub tags: BTreeMap<String, String>,
+}
+
+impl NewExperiment {
+    pub fn named(name: &str) -> Self {
+        Self { name: name.to_owned(), artifact_location: None, tags: BTreeMap::new() }
+    }
+
+    fn checked(self) -> Result<Self> {
+        check_name(&self.name)?;
+        self.artifact_location.as_deref().map_or(Ok(()), location::check)?;
+        self.tags.iter().try_for_each(|(key, value)| check_tag(key, value))?;
+        Ok(self)
+    }
+}
+
+const MAX_NAME_CHARS: usize = 500;
+const MAX_TAG_CHARS: usize = 20_000;
+
 /// The page size of lists.
 pub(crate) const MAX_PAGE: u64 = 50_000;
 
 impl Tracking {
     /// Makes an experiment. A name stays taken even after its experiment is deleted.
-    pub async fn create_experiment(&self, ctx: &Ctx, name: &str, tags: BTreeMap<String, String>) -> Result<Experiment> {
-        let name = checked_name(name)?;
-        tags.keys().try_for_each(|key| check_key(key))?;
-        self.store.write(ctx, move |tx| create(tx, name, &tags)).await
+    pub async fn create_experiment(&self, ctx: &Ctx, new: NewExperiment) -> Result<Experiment> {
+        let new = new.checked()?;
+        self.store.write(ctx, move |tx| create(tx, None, new)).await
     }
 
     /// The active experiment with this name, made if it is missing.
     pub async fn ensure_experiment(&self, ctx: &Ctx, name: &str) -> Result<Experiment> {
-        let name = checked_name(name)?;
+        let new = NewExperiment::named(name).checked()?;
         self.store
-            .write(ctx, move |tx| match queries::experiment_by_name(tx, &name)? {
+            .write(ctx, move |tx| match queries::experiment_by_name(tx, &new.name)? {
                 Some(experiment) => active(experiment),
-                None => create(tx, name, &BTreeMap::new()),
+                None => create(tx, None, new),
             })
             .await
+    }
+
+    /// Makes the experiment `0` named `Default`, which clients of MLflow use where they name none, unless it is there.
+    pub async fn ensure_default_experiment(&self, ctx: &Ctx) -> Result<()> {
+        let ctx = ctx.acting_as(lw_core::Actor::new("loopwright:tracking"));
+        let is_there = |reader: &mut Reader<'_>| Ok(queries::experiment(reader, ExperimentId::DEFAULT)?.is_some());
+        if self.store.read(is_there).await? {
+            return Ok(());
+        }
+        let make = move |tx: &mut Tx<'_>| match queries::experiment(tx, ExperimentId::DEFAULT)? {
+            Some(_) => Ok(()),
+            None => create(tx, Some(ExperimentId::DEFAULT), NewExperiment::named("Default")).map(drop),
+        };
+        self.store.write(&ctx, make).await
     }
 
     pub async fn experiment(&self, id: ExperimentId) -> Result<Experiment> {
@@ -124,7 +176,7 @@ impl Tracking {
 
     pub async fn experiment_by_name(&self, name: &str) -> Result<Experiment> {
         let name = name.to_owned();
-        let missing = EXPERIMENT_NOT_FOUND.error(format!("there is no experiment named `{}`", shown(&name)));
+        let missing = EXPERIMENT_NOT_FOUND.error(format!("Could not find experiment with name '{}'", shown(&name)));
         self.store.read(move |reader| queries::experiment_by_name(reader, &name)).await?.ok_or(missing)
     }
 
@@ -139,10 +191,16 @@ impl Tracking {
     }
 
     pub async fn rename_experiment(&self, ctx: &Ctx, id: ExperimentId, name: &str) -> Result<Experiment> {
-        let name = checked_name(name)?;
+        check_name(name)?;
+        let name = name.to_owned();
         self.store
             .write(ctx, move |tx| {
-                let experiment = active(found(tx, id)?)?;
+                let experiment = found(tx, id)?;
+                if experiment.lifecycle != Lifecycle::Active {
+                    return Err(EXPERIMENT_DELETED
+                        .error("Cannot rename a non-active experiment.")
+                        .hint("restore it first, or use another name"));
+                }
                 if queries::experiment_by_name(tx, &name)?.is_some_and(|other| other.id != id) {
                     return Err(taken(&name));
                 }
@@ -151,25 +209,22 @@ impl Tracking {
             .await
     }
 
-    /// Deletes an experiment with its runs, so that they can be restored. Deleting it twice is refused.
+    /// Deletes an experiment with its runs, so that they can be restored. One that is deleted is not found.
     pub async fn delete_experiment(&self, ctx: &Ctx, id: ExperimentId) -> Result<Experiment> {
         self.store
             .write(ctx, move |tx| {
-                let experiment = active(found(tx, id)?)?;
+                let experiment = found_in(tx, id, Lifecycle::Active)?;
                 run::delete_all_of(tx, id)?;
                 change(tx, "experiment.delete", Experiment { lifecycle: Lifecycle::Deleted, ..experiment })
             })
             .await
     }
 
-    /// Restores an experiment and its runs.
+    /// Restores an experiment and all its runs. One that is not deleted is not found.
     pub async fn restore_experiment(&self, ctx: &Ctx, id: ExperimentId) -> Result<Experiment> {
         self.store
             .write(ctx, move |tx| {
-                let experiment = found(tx, id)?;
-                if experiment.lifecycle == Lifecycle::Active {
-                    return Err(EXPERIMENT_NOT_FOUND.error(format!("experiment {id} is not deleted")));
-                }
+                let experiment = found_in(tx, id, Lifecycle::Deleted)?;
                 run::restore_all_of(tx, id)?;
                 change(tx, "experiment.restore", Experiment { lifecycle: Lifecycle::Active, ..experiment })
             })
@@ -177,8 +232,8 @@ impl Tracking {
     }
 
     pub async fn tag_experiment(&self, ctx: &Ctx, id: ExperimentId, key: &str, value: &str) -> Result<()> {
-        check_key(key)?;
-        let (key, value) = (key.to_owned(), truncated(value, 5000).to_owned());
+        check_tag(key, value)?;
+        let (key, value) = (key.to_owned(), value.to_owned());
         self.store
             .write(ctx, move |tx| {
                 active(found(tx, id)?)?;
@@ -186,18 +241,36 @@ impl Tracking {
             })
             .await
     }
+
+    pub async fn remove_experiment_tag(&self, ctx: &Ctx, id: ExperimentId, key: &str) -> Result<()> {
+        let key = key.to_owned();
+        self.store
+            .write(ctx, move |tx| {
+                active(found(tx, id)?)?;
+                if queries::remove_experiment_tag(tx, id, &key)? {
+                    return Ok(());
+                }
+                Err(TAG_NOT_FOUND.error(format!("No tag with name: {key} in experiment with id {id}")))
+            })
+            .await
+    }
 }
 
-fn create(tx: &mut Tx<'_>, name: String, tags: &BTreeMap<String, String>) -> Result<Experiment> {
+fn create(tx: &mut Tx<'_>, id: Option<ExperimentId>, new: NewExperiment) -> Result<Experiment> {
+    let NewExperiment { name, artifact_location, tags } = new;
     if queries::experiment_by_name(tx, &name)?.is_some() {
         return Err(taken(&name));
     }
-    let id = ExperimentId(queries::next_experiment(tx)?);
-    let now = tx.now();
-    let experiment = Experiment { id, name, lifecycle: Lifecycle::Active, created_at: now, updated_at: now, tags: tags.clone() };
-    for (key, value) in tags {
+    let id = match id {
+        Some(id) => id,
+        None => ExperimentId(queries::next_experiment(tx)?),
+    };
+    for (key, value) in &tags {
         queries::put_experiment_tag(tx, id, key, value)?;
     }
+    let (now, lifecycle) = (tx.now(), Lifecycle::Active);
+    let artifact_location = artifact_location.unwrap_or_else(|| format!("mlflow-artifacts:/{id}"));
+    let experiment = Experiment { id, name, artifact_location, lifecycle, created_at: now, updated_at: now, tags };
     change(tx, "experiment.create", experiment)
 }
 
@@ -209,8 +282,16 @@ fn change(tx: &mut Tx<'_>, action: &'static str, experiment: Experiment) -> Resu
 }
 
 pub(crate) fn found(reader: &mut Reader<'_>, id: ExperimentId) -> Result<Experiment> {
-    let missing = || EXPERIMENT_NOT_FOUND.error(format!("there is no experiment with the id {id}"));
-    queries::experiment(reader, id)?.ok_or_else(missing)
+    queries::experiment(reader, id)?.ok_or_else(|| not_found(id))
+}
+
+fn found_in(reader: &mut Reader<'_>, id: ExperimentId, lifecycle: Lifecycle) -> Result<Experiment> {
+    let experiment = found(reader, id)?;
+    if experiment.lifecycle == lifecycle { Ok(experiment) } else { Err(not_found(id)) }
+}
+
+fn not_found(id: impl fmt::Display) -> lw_core::Error {
+    EXPERIMENT_NOT_FOUND.error(format!("No Experiment with id={id} exists"))
 }
 
 pub(crate) fn active(experiment: Experiment) -> Result<Experiment> {
@@ -218,23 +299,25 @@ pub(crate) fn active(experiment: Experiment) -> Result<Experiment> {
         return Ok(experiment);
     }
     Err(EXPERIMENT_DELETED
-        .error(format!("experiment {} (`{}`) is deleted", experiment.id, experiment.name))
-        .hint("restore it first, or use another name"))
+        .error(format!("The experiment {} must be in the 'active' state. Current state is deleted.", experiment.id))
+        .hint(format!("restore the experiment `{}` first, or use another one", shown(&experiment.name))))
 }
 
-fn checked_name(name: &str) -> Result<String> {
-    if name.trim().is_empty() || name.len() > 500 {
-        return Err(BAD_LOG_KEY.error(format!("`{}` cannot name an experiment", shown(name))).hint("a name has 1 to 500 bytes"));
+fn check_name(name: &str) -> Result<()> {
+    if name.trim().is_empty() {
+        return Err(BAD_EXPERIMENT_NAME.error(format!("Invalid experiment name: '{name}'")).hint("a name is not blank"));
     }
-    Ok(name.to_owned())
+    check_length(|| "name".to_owned(), name, MAX_NAME_CHARS)
+}
+
+fn check_tag(key: &str, value: &str) -> Result<()> {
+    check_form(key, || "key".to_owned())?;
+    check_length(|| "key".to_owned(), key, MAX_KEY_CHARS)?;
+    check_length(|| "value".to_owned(), value, MAX_TAG_CHARS)
 }
 
 fn taken(name: &str) -> lw_core::Error {
     EXPERIMENT_EXISTS
-        .error(format!("an experiment named `{}` exists already", shown(name)))
+        .error(format!("Experiment(name={}) already exists.", shown(name)))
         .hint("use it, choose another name, or restore it if it is deleted: deleted experiments keep their names")
-}
-
-fn shown(name: &str) -> String {
-    name.chars().take(80).collect()
 }

@@ -23,23 +23,35 @@
 mod artifact;
 mod batch;
 mod circumstances;
-mod dataset;
 mod experiment;
 mod failures;
 mod history;
+mod inputs;
+mod key;
+mod location;
+mod logged_model;
+mod metric;
+mod names;
+mod point;
 mod queries;
 mod run;
 mod seal;
+mod search;
 
 pub use artifact::RunArtifact;
-pub use batch::{Batch, MetricPoint};
-pub use circumstances::{Circumstances, CodeVersion, Environment, Hardware};
-pub use dataset::DatasetInput;
-pub use experiment::{Experiment, ExperimentId, Lifecycle};
+pub use batch::Batch;
+pub use circumstances::{Circumstances, CodeVersion, Environment, Hardware, Source};
+pub use experiment::{Experiment, ExperimentId, Lifecycle, NewExperiment};
 pub use failures::*;
-pub use history::HistoryPage;
-pub use run::{NewRun, Run, RunData, RunStatus, RunUpdate};
+pub use history::{From as HistoryFrom, HistoryPage, Steps};
+pub use inputs::{DatasetInput, DatasetSummary, ModelOutput};
+pub use logged_model::{
+    LoggedModel, LoggedModelData, LoggedModelId, LoggedModelSearch, LoggedModelStatus, Measurement, ModelMetric, NewLoggedModel,
+};
+pub use point::MetricPoint;
+pub use run::{NewRun, Projection, Run, RunData, RunStatus, RunUpdate};
 pub use seal::Seal;
+pub use search::{ExperimentSearch, Page, RunSearch, View};
 
 use lw_store::Store;
 

@@ -4,9 +4,9 @@ use lw_core::{Ctx, Draft, Result, RunId, Timestamp};
 use lw_store::Tx;
 
 use super::{NAME_TAG, Run, RunStatus, active, found};
-use crate::{ExperimentId, Lifecycle, Tracking, queries, seal};
+use crate::{ExperimentId, Lifecycle, Seal, Tracking, queries};
 
-/// What shall change about a run.
+/// What shall change about a run. What is not given stays as it is.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct RunUpdate {
     pub status: Option<RunStatus>,
@@ -15,15 +15,20 @@ pub struct RunUpdate {
 }
 
 impl Tracking {
-    /// Changes status, end or name of a run. A status that ends the run seals it.
+    /// Changes status, end or name of a run. A status that ends the run seals what it had logged by then.
     pub async fn update_run(&self, ctx: &Ctx, id: &RunId, update: RunUpdate) -> Result<Run> {
+        let ends = update.status.is_some_and(RunStatus::is_end);
+        // Digesting a long history would keep everybody's writes waiting, so it is read beside them. What is logged meanwhile is
+        // logged after the seal.
+        let seal = if ends { Some(self.seal(id).await?) } else { None };
         let id = id.clone();
-        self.store.write(ctx, move |tx| apply(tx, &id, update)).await
+        self.store.write(ctx, move |tx| apply(tx, &id, update, seal)).await
     }
 
     /// Ends a run now and seals what it logged.
     pub async fn finish_run(&self, ctx: &Ctx, id: &RunId, status: RunStatus) -> Result<Run> {
-        self.update_run(ctx, id, RunUpdate { status: Some(status), ..RunUpdate::default() }).await
+        let update = RunUpdate { status: Some(status), ended_at: Some(ctx.now()), name: None };
+        self.update_run(ctx, id, update).await
     }
 
     /// Deletes a run so that it can be restored. Doing it twice is no error.
@@ -38,37 +43,37 @@ impl Tracking {
     }
 }
 
-fn apply(tx: &mut Tx<'_>, id: &RunId, update: RunUpdate) -> Result<Run> {
+fn apply(tx: &mut Tx<'_>, id: &RunId, update: RunUpdate, seal: Option<Seal>) -> Result<Run> {
     let mut run = active(found(tx, id)?)?;
     if let Some(name) = update.name.filter(|name| !name.is_empty() && *name != run.name) {
-        queries::put_tags(tx, id, [(NAME_TAG, name.as_str())].into_iter())?;
-        rename(tx, run, &name)?;
-        run = found(tx, id)?;
+        queries::put_tags(tx, run.number, [(NAME_TAG, name.as_str())].into_iter())?;
+        rename(tx, id, &name)?;
+        run.name = name;
     }
-    let Some(status) = update.status else {
-        if update.ended_at.is_none() {
-            return Ok(run);
+    if update.status.is_none() && update.ended_at.is_none() {
+        return Ok(run);
+    }
+    run.status = update.status.unwrap_or(run.status);
+    run.ended_at = update.ended_at.or(run.ended_at);
+    match (update.status, seal) {
+        (None, _) => tx.record(Draft::new("run.update", run.subject()).change(run.change()))?,
+        (Some(status), Some(seal)) => {
+            let payload = serde_json::json!({"status": status, "seal": seal});
+            run.seal = Some(seal);
+            tx.record(Draft::new("run.finish", run.subject()).payload(payload).change(run.change()))?
         }
-        run.ended_at = update.ended_at;
-        tx.record(Draft::new("run.update", run.subject()).change(run.change()))?;
-        return Ok(run);
+        (Some(status), None) => {
+            // A run that goes on is not sealed any more.
+            run.seal = None;
+            let payload = serde_json::json!({"status": status});
+            tx.record(Draft::new("run.update", run.subject()).payload(payload).change(run.change()))?
+        }
     };
-    run.status = status;
-    if !status.is_end() {
-        run.ended_at = update.ended_at;
-        let payload = serde_json::json!({"status": status});
-        tx.record(Draft::new("run.update", run.subject()).payload(payload).change(run.change()))?;
-        return Ok(run);
-    }
-    run.ended_at = update.ended_at.or(Some(tx.now()));
-    let seal = seal::of(tx, id)?;
-    let payload = serde_json::json!({"status": status, "seal": seal});
-    run.seal = Some(seal);
-    tx.record(Draft::new("run.finish", run.subject()).payload(payload).change(run.change()))?;
     Ok(run)
 }
 
-pub(crate) fn rename(tx: &mut Tx<'_>, run: Run, name: &str) -> Result<()> {
+pub(crate) fn rename(tx: &mut Tx<'_>, id: &RunId, name: &str) -> Result<()> {
+    let run = found(tx, id)?;
     let payload = serde_json::json!({"from": run.name, "to": name});
     let run = Run { name: name.to_owned(), ..run };
     tx.record(Draft::new("run.rename", run.subject()).payload(payload).change(run.change()))?;

@@ -1,9 +1,8 @@
 //! Runs: one attempt to make something, with its beginning, its end and its outcome.
 
 mod change;
+mod data;
 mod start;
-
-use std::collections::BTreeMap;
 
 use lw_core::{Actor, Change, Result, RunId, Subject, SubjectKind, Timestamp, canonical_json};
 use lw_store::{Reader, Row};
@@ -11,10 +10,11 @@ use serde::{Deserialize, Serialize};
 
 pub use self::change::RunUpdate;
 pub(crate) use self::change::{delete_all_of, rename, restore_all_of};
+pub(crate) use self::data::with_data;
+pub use self::data::{Projection, RunData};
 pub use self::start::NewRun;
-use crate::batch::MetricPoint;
 use crate::experiment::MAX_PAGE;
-use crate::{Circumstances, DatasetInput, ExperimentId, Lifecycle, RUN_DELETED, RUN_NOT_FOUND, Seal, Tracking, queries};
+use crate::{Circumstances, ExperimentId, Lifecycle, RUN_DELETED, RUN_NOT_FOUND, Seal, Tracking, queries};
 
 /// The tag in which MLflow's clients keep a run's name.
 pub(crate) const NAME_TAG: &str = "mlflow.runName";
@@ -57,27 +57,30 @@ impl RunStatus {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Run {
     pub id: RunId,
+    /// Short for the id, in the tables of what runs log.
+    #[serde(skip)]
+    pub(crate) number: u64,
     pub experiment: ExperimentId,
     pub name: String,
     pub started_by: Actor,
+    /// Whom the client says it works for; empty if it says nothing. Not to be trusted, unlike `started_by`.
+    pub user_id: String,
     pub status: RunStatus,
     pub lifecycle: Lifecycle,
     pub started_at: Timestamp,
     pub ended_at: Option<Timestamp>,
     pub deleted_at: Option<Timestamp>,
+    pub artifact_uri: String,
     pub circumstances: Circumstances,
     /// What the run had logged when it ended.
     pub seal: Option<Seal>,
 }
 
-/// A run with what it logged: of each metric the latest point.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct RunData {
-    pub run: Run,
-    pub params: BTreeMap<String, String>,
-    pub metrics: BTreeMap<String, MetricPoint>,
-    pub tags: BTreeMap<String, String>,
-    pub datasets: Vec<DatasetInput>,
+/// What logging needs to know of a run.
+pub(crate) struct Target {
+    pub number: u64,
+    pub name: String,
+    pub lifecycle: Lifecycle,
 }
 
 impl Run {
@@ -85,14 +88,17 @@ impl Run {
         let seal = row.opt_text("seal")?.map(|_| row.json("seal")).transpose()?;
         Ok(Self {
             id: RunId::parse(&row.text("id")?)?,
+            number: row.count("number")?,
             experiment: ExperimentId::new(row.count("experiment")?),
             name: row.text("name")?,
             started_by: Actor::new(&row.text("started_by")?),
+            user_id: row.text("user_id")?,
             status: RunStatus::of(&row.text("status")?)?,
             lifecycle: Lifecycle::of(&row.text("lifecycle")?),
             started_at: row.time("started_at")?,
             ended_at: row.opt_time("ended_at")?,
             deleted_at: row.opt_time("deleted_at")?,
+            artifact_uri: row.text("artifact_uri")?,
             circumstances: row.json("circumstances")?,
             seal,
         })
@@ -108,14 +114,17 @@ impl Run {
         let circumstances = serde_json::to_string(&self.circumstances).expect("circumstances are plain JSON");
         Change::put("run")
             .key("id", &self.id)
+            .set("number", self.number)
             .set("experiment", self.experiment.number())
             .set("name", &self.name)
             .set("started_by", &self.started_by)
+            .set("user_id", &self.user_id)
             .set("status", self.status.name())
             .set("lifecycle", self.lifecycle.name())
             .set("started_at", self.started_at)
             .set("ended_at", self.ended_at)
             .set("deleted_at", self.deleted_at)
+            .set("artifact_uri", &self.artifact_uri)
             .set("circumstances", circumstances)
             .set("seal", self.seal.as_ref().map(canonical_json))
     }
@@ -124,7 +133,19 @@ impl Run {
 impl Tracking {
     pub async fn run(&self, id: &RunId) -> Result<RunData> {
         let id = id.clone();
-        self.store.read(move |reader| data(reader, &id)).await
+        self.store
+            .read(move |reader| {
+                let run = found(reader, &id)?;
+                let data = with_data(reader, vec![run], &Projection::All)?.pop();
+                data.ok_or_else(|| not_found(&id))
+            })
+            .await
+    }
+
+    /// A run without what it logged.
+    pub async fn run_info(&self, id: &RunId) -> Result<Run> {
+        let id = id.clone();
+        self.store.read(move |reader| found(reader, &id)).await
     }
 
     /// The runs of experiments, newest first; ties by id. `before` continues after that run of the page before.
@@ -139,42 +160,37 @@ impl Tracking {
         self.store
             .read(move |reader| {
                 let runs = queries::runs(reader, &experiments, lifecycle, before.as_ref(), limit.clamp(1, MAX_PAGE))?;
-                with_data(reader, runs)
+                with_data(reader, runs, &Projection::All)
             })
             .await
     }
 }
 
 pub(crate) fn found(reader: &mut Reader<'_>, id: &RunId) -> Result<Run> {
-    queries::run(reader, id)?.ok_or_else(|| RUN_NOT_FOUND.error(format!("there is no run with the id {id}")))
+    queries::run(reader, id)?.ok_or_else(|| not_found(id))
+}
+
+/// The run that something is logged to. It is active.
+pub(crate) fn target(reader: &mut Reader<'_>, id: &RunId) -> Result<Target> {
+    let target = queries::target(reader, id)?.ok_or_else(|| not_found(id))?;
+    check_active(id, target.lifecycle)?;
+    Ok(target)
 }
 
 pub(crate) fn active(run: Run) -> Result<Run> {
-    if run.lifecycle == Lifecycle::Active {
-        return Ok(run);
+    check_active(&run.id, run.lifecycle)?;
+    Ok(run)
+}
+
+fn check_active(id: &RunId, lifecycle: Lifecycle) -> Result<()> {
+    if lifecycle == Lifecycle::Active {
+        return Ok(());
     }
-    Err(RUN_DELETED.error(format!("the run {} must be in the 'active' state", run.id)).hint("restore the run first"))
+    Err(RUN_DELETED
+        .error(format!("The run {id} must be in the 'active' state. Current state is deleted."))
+        .hint("restore the run first"))
 }
 
-fn data(reader: &mut Reader<'_>, id: &RunId) -> Result<RunData> {
-    let run = found(reader, id)?;
-    let missing = || RUN_NOT_FOUND.error(format!("there is no run with the id {id}"));
-    with_data(reader, vec![run])?.pop().ok_or_else(missing)
-}
-
-/// Adds what the runs logged, with a few statements for all of them.
-fn with_data(reader: &mut Reader<'_>, runs: Vec<Run>) -> Result<Vec<RunData>> {
-    let ids: Vec<RunId> = runs.iter().map(|run| run.id.clone()).collect();
-    let mut params = queries::params_of(reader, &ids)?;
-    let mut metrics = queries::latest_points_of(reader, &ids)?;
-    let mut tags = queries::tags_of(reader, &ids)?;
-    let mut datasets = queries::datasets_of(reader, &ids)?;
-    let with_data = |run: Run| RunData {
-        params: params.remove(&run.id).unwrap_or_default(),
-        metrics: metrics.remove(&run.id).unwrap_or_default(),
-        tags: tags.remove(&run.id).unwrap_or_default(),
-        datasets: datasets.remove(&run.id).unwrap_or_default(),
-        run,
-    };
-    Ok(runs.into_iter().map(with_data).collect())
+fn not_found(id: &RunId) -> lw_core::Error {
+    RUN_NOT_FOUND.error(format!("Run with id={id} not found"))
 }

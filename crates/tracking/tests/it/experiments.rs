@@ -2,8 +2,8 @@ use std::collections::BTreeMap;
 
 use lw_store::testing::both;
 use lw_tracking::{
-    BAD_LOG_KEY, Circumstances, EXPERIMENT_DELETED, EXPERIMENT_EXISTS, EXPERIMENT_NOT_FOUND, ExperimentId, Lifecycle, NewRun,
-    Tracking,
+    BAD_ARTIFACT_LOCATION, BAD_EXPERIMENT_ID, BAD_EXPERIMENT_NAME, BAD_LOG_KEY, Circumstances, EXPERIMENT_DELETED,
+    EXPERIMENT_EXISTS, EXPERIMENT_NOT_FOUND, ExperimentId, Lifecycle, NewExperiment, NewRun, TAG_NOT_FOUND, Tracking,
 };
 
 use crate::{ctx, with_run};
@@ -13,7 +13,7 @@ fn experiments_are_made_found_listed_and_renamed() {
     both(|store| async move {
         let (tracking, ctx) = (Tracking::new(store.clone()), ctx());
         let tags = BTreeMap::from([("team".to_owned(), "ops".to_owned())]);
-        let first = tracking.create_experiment(&ctx, "first", tags).await.unwrap();
+        let first = tracking.create_experiment(&ctx, NewExperiment { tags, ..NewExperiment::named("first") }).await.unwrap();
         let second = tracking.ensure_experiment(&ctx, "second").await.unwrap();
         assert_eq!(tracking.ensure_experiment(&ctx, "second").await.unwrap(), second);
         assert_eq!((first.id.number(), second.id.number()), (1, 2));
@@ -24,13 +24,13 @@ fn experiments_are_made_found_listed_and_renamed() {
         let listed = tracking.experiments(None, Some(first.id), 10).await.unwrap();
         assert_eq!(listed.iter().map(|experiment| experiment.id).collect::<Vec<_>>(), [second.id]);
 
-        let taken = tracking.create_experiment(&ctx, "first", BTreeMap::new()).await.unwrap_err();
+        let taken = tracking.create_experiment(&ctx, NewExperiment::named("first")).await.unwrap_err();
         assert!(taken.is(EXPERIMENT_EXISTS));
         assert!(tracking.rename_experiment(&ctx, second.id, "first").await.unwrap_err().is(EXPERIMENT_EXISTS));
         assert_eq!(tracking.rename_experiment(&ctx, second.id, "renamed").await.unwrap().name, "renamed");
         assert!(tracking.experiment_by_name("second").await.unwrap_err().is(EXPERIMENT_NOT_FOUND));
-        assert!(ExperimentId::parse("abc").unwrap_err().is(EXPERIMENT_NOT_FOUND));
-        assert!(tracking.ensure_experiment(&ctx, "  ").await.unwrap_err().is(BAD_LOG_KEY));
+        assert!(tracking.ensure_experiment(&ctx, "  ").await.unwrap_err().is(BAD_EXPERIMENT_NAME));
+        assert!(tracking.ensure_experiment(&ctx, &"x".repeat(501)).await.unwrap_err().is(BAD_LOG_KEY));
         assert!(store.verify().await.unwrap().is_sound());
     });
 }
@@ -42,8 +42,8 @@ fn deleting_an_experiment_takes_its_runs_along() {
         let lifecycle_of_run = async || tracking.run(&run.id).await.unwrap().run.lifecycle;
         tracking.delete_experiment(&ctx, experiment.id).await.unwrap();
         assert_eq!(lifecycle_of_run().await, Lifecycle::Deleted);
-        assert!(tracking.delete_experiment(&ctx, experiment.id).await.unwrap_err().is(EXPERIMENT_DELETED));
-        let name_stays = tracking.create_experiment(&ctx, "late_arrival", BTreeMap::new()).await.unwrap_err();
+        assert!(tracking.delete_experiment(&ctx, experiment.id).await.unwrap_err().is(EXPERIMENT_NOT_FOUND));
+        let name_stays = tracking.create_experiment(&ctx, NewExperiment::named("late_arrival")).await.unwrap_err();
         assert!(name_stays.is(EXPERIMENT_EXISTS));
         let new = NewRun::of(experiment.id, Circumstances::default());
         assert!(tracking.start_run(&ctx, new).await.unwrap_err().is(EXPERIMENT_DELETED));
@@ -55,4 +55,59 @@ fn deleting_an_experiment_takes_its_runs_along() {
         assert!(tracking.restore_experiment(&ctx, experiment.id).await.is_err());
         assert!(store.verify().await.unwrap().is_sound());
     });
+}
+
+#[test]
+fn the_default_experiment_is_made_once_and_by_the_platform() {
+    both(|store| async move {
+        let (tracking, ctx) = (Tracking::new(store.clone()), ctx());
+        let named = tracking.ensure_experiment(&ctx, "mine").await.unwrap();
+        for _ in 0..2 {
+            tracking.ensure_default_experiment(&ctx).await.unwrap();
+        }
+        let default = tracking.experiment(ExperimentId::DEFAULT).await.unwrap();
+        assert_eq!((default.name.as_str(), default.artifact_location.as_str()), ("Default", "mlflow-artifacts:/0"));
+        assert_eq!(named.id.number(), 1);
+        let entries = store.entries(lw_store::EntryFilter::all()).await.unwrap();
+        let made: Vec<_> = entries.iter().filter(|entry| entry.subject.name == "0").collect();
+        assert_eq!((made.len(), made[0].actor.as_str()), (1, "loopwright:tracking"));
+    });
+}
+
+#[test]
+fn artifacts_lie_below_the_location_of_their_experiment() {
+    both(|store| async move {
+        let (tracking, ctx) = (Tracking::new(store), ctx());
+        let create = async |location: Option<&str>| {
+            let new = NewExperiment { artifact_location: location.map(str::to_owned), ..NewExperiment::named("located") };
+            tracking.create_experiment(&ctx, new).await
+        };
+        for refused in ["http://host/x", "runs:/a/b", "s3://b/k#f"] {
+            assert!(create(Some(refused)).await.unwrap_err().is(BAD_ARTIFACT_LOCATION), "{refused}");
+        }
+        let experiment = create(Some("s3://bucket/folder/")).await.unwrap();
+        let run = tracking.start_run(&ctx, NewRun::of(experiment.id, Circumstances::default())).await.unwrap();
+        assert_eq!(run.artifact_uri, format!("s3://bucket/folder/{}/artifacts", run.id));
+    });
+}
+
+#[test]
+fn tags_of_experiments_come_and_go() {
+    both(|store| async move {
+        let (tracking, ctx, experiment, _) = with_run(store).await;
+        tracking.tag_experiment(&ctx, experiment.id, "note", &"x".repeat(20_000)).await.unwrap();
+        assert!(tracking.tag_experiment(&ctx, experiment.id, "note", &"x".repeat(20_001)).await.unwrap_err().is(BAD_LOG_KEY));
+        assert!(tracking.tag_experiment(&ctx, experiment.id, "a//b", "x").await.unwrap_err().is(BAD_LOG_KEY));
+        tracking.remove_experiment_tag(&ctx, experiment.id, "note").await.unwrap();
+        assert!(tracking.remove_experiment_tag(&ctx, experiment.id, "note").await.unwrap_err().is(TAG_NOT_FOUND));
+    });
+}
+
+#[test]
+fn ids_are_whole_numbers() {
+    assert_eq!(ExperimentId::parse(" 17 ").unwrap().number(), 17);
+    assert!(ExperimentId::parse("abc").unwrap_err().is(BAD_EXPERIMENT_ID));
+    assert!(ExperimentId::parse("1.5").unwrap_err().is(BAD_EXPERIMENT_ID));
+    assert!(ExperimentId::parse("-1").unwrap_err().is(EXPERIMENT_NOT_FOUND));
+    assert!(ExperimentId::parse("99999999999999999999").unwrap_err().is(EXPERIMENT_NOT_FOUND));
 }

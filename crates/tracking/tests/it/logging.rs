@@ -1,8 +1,8 @@
 use lw_core::{Digest, Kind, RunId, Timestamp};
 use lw_store::testing::both;
 use lw_tracking::{
-    BAD_ARTIFACT_PATH, BAD_LOG_KEY, BATCH_TOO_LARGE, Batch, DUPLICATE_PARAM, DatasetInput, MetricPoint, PARAM_CHANGED,
-    RUN_DELETED, RUN_NOT_FOUND, RunStatus,
+    BAD_ARTIFACT_PATH, BAD_LOG_KEY, BAD_METRIC_TIME, BATCH_TOO_LARGE, Batch, DUPLICATE_PARAM, MetricPoint, PARAM_CHANGED,
+    RUN_DELETED, RUN_NOT_FOUND, RunStatus, TAG_NOT_FOUND,
 };
 
 use crate::with_run;
@@ -62,7 +62,12 @@ fn parameters_never_change() {
         log(Batch::default().param("l2", "1.0").param("rounds", "x".repeat(7000))).await.unwrap();
         let refused = log(Batch::default().param("new", "1").param("l2", "2.0").metric("auc", 0.5, at(0), 0)).await.unwrap_err();
         assert!(refused.is(PARAM_CHANGED), "{refused:?}");
-        assert!(refused.message().contains("`1.0`") && refused.message().contains("`2.0`"));
+        let want = format!(
+            "Changing param values is not allowed. Params were already logged='[{{'key': 'l2', 'old_value': '1.0', \
+             'new_value': '2.0'}}]' for run ID='{}'.",
+            run.id
+        );
+        assert_eq!(refused.message(), want);
         assert!(log(Batch::default().param("a", "1").param("a", "1")).await.unwrap_err().is(DUPLICATE_PARAM));
         let data = tracking.run(&run.id).await.unwrap();
         assert_eq!(data.params.keys().collect::<Vec<_>>(), ["l2", "rounds"], "a refused batch leaves nothing");
@@ -82,6 +87,9 @@ fn tags_change_and_one_of_them_renames_the_run() {
         assert_eq!((data.run.name.as_str(), data.tags["stage"].len()), ("brave-otter", 8000));
         tracking.remove_tag(&ctx, &run.id, "stage").await.unwrap();
         assert!(!tracking.run(&run.id).await.unwrap().tags.contains_key("stage"));
+        assert!(tracking.remove_tag(&ctx, &run.id, "stage").await.unwrap_err().is(TAG_NOT_FOUND));
+        log(Batch::default().tag("mlflow.runName", "")).await;
+        assert_eq!(tracking.run(&run.id).await.unwrap().tags["mlflow.runName"], "brave-otter", "an empty name is none");
         assert!(store.verify().await.unwrap().is_sound());
     });
 }
@@ -97,6 +105,8 @@ fn batches_have_limits_and_keys_have_a_form() {
         assert!(tracking.log(&ctx, &run.id, over).await.unwrap_err().is(BATCH_TOO_LARGE));
         let many = (0..101).fold(Batch::default(), |batch, index| batch.param(&format!("p{index}"), "1"));
         assert!(tracking.log(&ctx, &run.id, many).await.unwrap_err().is(BATCH_TOO_LARGE));
+        let early = Batch::default().metric("a", 1.0, at(-1), 0);
+        assert!(tracking.log(&ctx, &run.id, early).await.unwrap_err().is(BAD_METRIC_TIME));
         for key in ["", "a//b", "../a", "a/../b", "/a", "a/", "a\nb", "a;b", &"k".repeat(251)] {
             let error = tracking.log(&ctx, &run.id, Batch::default().metric(key, 1.0, at(0), 0)).await.unwrap_err();
             assert!(error.is(BAD_LOG_KEY), "{key:?}");
@@ -149,22 +159,9 @@ fn artifacts_are_paths_below_the_run() {
 }
 
 #[test]
-fn datasets_are_kept_once_a_context() {
+fn texts_that_no_database_can_store_are_refused() {
     both(|store| async move {
         let (tracking, ctx, _, run) = with_run(store).await;
-        let dataset = |context: &str| DatasetInput {
-            name: "flights".to_owned(),
-            digest: "d1".to_owned(),
-            context: context.to_owned(),
-            source_type: "delta".to_owned(),
-            source: "tables/data/flights@3".to_owned(),
-            schema: None,
-            profile: Some("{\"n_rows\": 7}".to_owned()),
-        };
-        tracking.log_datasets(&ctx, &run.id, vec![dataset("training"), dataset("validation")]).await.unwrap();
-        tracking.log_datasets(&ctx, &run.id, vec![dataset("training")]).await.unwrap();
-        let data = tracking.run(&run.id).await.unwrap();
-        assert_eq!(data.datasets, [dataset("training"), dataset("validation")]);
         let nul = tracking.log(&ctx, &run.id, Batch::default().tag("a", "x\0y")).await.unwrap_err();
         assert_eq!(nul.kind(), Kind::Invalid);
     });

@@ -3,6 +3,9 @@
 
 mod circumstances;
 mod experiments;
+mod history;
+mod inputs;
+mod logged_models;
 mod logging;
 mod runs;
 

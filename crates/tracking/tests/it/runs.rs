@@ -9,7 +9,8 @@ use crate::with_run;
 fn the_name_of_a_run_and_its_tag_agree() {
     both(|store| async move {
         let (tracking, ctx, experiment, unnamed) = with_run(store).await;
-        assert_eq!(unnamed.name, format!("run-{}", &unnamed.id.as_str()[24..]));
+        let parts: Vec<&str> = unnamed.name.split('-').collect();
+        assert!(matches!(parts[..], [_, _, number] if number.parse::<u32>().is_ok()), "{}", unnamed.name);
         let new = |name: Option<&str>, tag: Option<&str>| {
             let mut new = NewRun::of(experiment.id, Circumstances::default());
             new.name = name.map(str::to_owned);
@@ -75,6 +76,12 @@ fn runs_start_update_and_list_newest_first() {
         let update = RunUpdate { status: Some(RunStatus::Scheduled), ended_at, name: Some("renamed".to_owned()) };
         let run = tracking.update_run(&ctx, &ids[0], update).await.unwrap();
         assert_eq!((run.status, run.ended_at, run.name.as_str(), run.seal), (RunStatus::Scheduled, ended_at, "renamed", None));
+        let update = RunUpdate { status: Some(RunStatus::Failed), ..RunUpdate::default() };
+        let run = tracking.update_run(&ctx, &ids[0], update).await.unwrap();
+        assert!(run.ended_at == ended_at && run.seal.is_some(), "what is not given stays");
+        let update = RunUpdate { status: Some(RunStatus::Running), ..RunUpdate::default() };
+        let run = tracking.update_run(&ctx, &ids[0], update).await.unwrap();
+        assert!(run.ended_at == ended_at && run.seal.is_none(), "a run that goes on is not sealed");
 
         tracking.delete_run(&ctx, &ids[0]).await.unwrap();
         tracking.delete_run(&ctx, &ids[0]).await.unwrap();
@@ -84,5 +91,27 @@ fn runs_start_update_and_list_newest_first() {
         let unknown = lw_core::RunId::parse(&"f".repeat(32)).unwrap();
         assert!(tracking.run(&unknown).await.unwrap_err().is(RUN_NOT_FOUND));
         assert!(store.verify().await.unwrap().is_sound());
+    });
+}
+
+#[test]
+fn what_clients_tell_of_their_code_becomes_the_circumstances() {
+    both(|store| async move {
+        let (tracking, ctx, experiment, _) = with_run(store).await;
+        let tags = [
+            ("mlflow.source.git.commit", "0123456789abcdef0123456789abcdef01234567"),
+            ("mlflow.source.git.repoURL", "https://ana:secret@host/a.git"),
+            ("mlflow.source.name", "train.py"),
+            ("mlflow.source.type", "LOCAL"),
+            ("odd;key", "is taken at the start, as MLflow does"),
+        ];
+        let mut new = NewRun::of(experiment.id, Circumstances::default());
+        new.tags = tags.map(|(key, value)| (key.to_owned(), value.to_owned())).to_vec();
+        let run = tracking.start_run(&ctx, new).await.unwrap();
+        let circumstances = tracking.run(&run.id).await.unwrap().run.circumstances;
+        let code = circumstances.code.unwrap();
+        assert_eq!((code.commit.len(), code.remote.as_deref()), (40, Some("https://host/a.git")));
+        let source = circumstances.source.unwrap();
+        assert_eq!((source.name.as_str(), source.kind.as_deref()), ("train.py", Some("LOCAL")));
     });
 }

@@ -1,0 +1,58 @@
+//! The statements of tracking, one function each.
+
+mod artifacts;
+mod datasets;
+mod experiments;
+mod logged_models;
+mod metrics;
+mod runs;
+mod search;
+mod texts;
+
+use lw_core::{Result, Scalar};
+use lw_store::{Reader, RowView};
+
+pub(crate) use self::artifacts::{artifacts, put_artifact};
+pub(crate) use self::datasets::{
+    dataset_summaries, datasets_of, model_inputs_of, model_outputs_of, put_dataset, put_model_input, put_model_output,
+};
+pub(crate) use self::experiments::{
+    experiment, experiment_by_name, experiments, experiments_by_ids, next_experiment, put_experiment_tag, remove_experiment_tag,
+};
+pub(crate) use self::logged_models::{
+    insert_model_metrics, insert_model_params, logged_model, logged_models_by_ids, model_metrics_of, model_params_of,
+    model_tags_of, put_model_tags, remove_model_tag,
+};
+pub(crate) use self::metrics::{
+    digest_points, insert_latest, insert_points, latest_of, points, replace_latest, visit_points, visit_points_by_step,
+};
+pub(crate) use self::runs::{latest_points_of, next_run_number, number_of, run, runs, runs_by_ids, target};
+pub(crate) use self::search::{experiment_ids, logged_model_ids, run_ids};
+pub(crate) use self::texts::{insert_params, params_of, params_of_one, put_tags, remove_tag, tag_of, tags_of, tags_of_one};
+
+/// Runs a statement for a list of any length and hands each row to a closure. `sql` stands before the list and `rest` behind it; the
+/// list's placeholders begin at `$1`, and `$n` of `rest` are written from `{next}` on by the caller.
+fn visit_for_each(
+    reader: &mut Reader<'_>,
+    sql: &str,
+    list: &[Scalar],
+    mut visitor: impl FnMut(&RowView<'_>) -> Result<()>,
+) -> Result<()> {
+    for chunk in list.chunks(MOST_IN_LIST) {
+        let (places, parameters) = padded(chunk);
+        reader.visit(&format!("{sql} ({places})"), &parameters, &mut visitor)?;
+    }
+    Ok(())
+}
+
+const MOST_IN_LIST: usize = 128;
+
+/// The placeholders and parameters of a list. Lists come in three lengths, so that three statements are prepared and not one for each
+/// number of values; the last value fills the rest.
+fn padded(list: &[Scalar]) -> (String, Vec<Scalar>) {
+    let length = [1, 16, MOST_IN_LIST].into_iter().find(|length| *length >= list.len()).unwrap_or(MOST_IN_LIST);
+    let places: Vec<String> = (1..=length).map(|number| format!("${number}")).collect();
+    let mut parameters = list.to_vec();
+    parameters.resize(length, list.last().cloned().unwrap_or_default());
+    (places.join(", "), parameters)
+}
