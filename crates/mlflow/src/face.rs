@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use lw_core::{Ctx, Result};
 use lw_registry::Registry;
 use lw_store::{Artifacts, Store};
 use lw_tracking::Tracking;
+use tokio::sync::OnceCell;
 
 /// The domain behind the protocol. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -15,16 +17,24 @@ struct Inner {
     tracking: Tracking,
     registry: Registry,
     artifacts: Artifacts,
+    has_default: OnceCell<()>,
 }
 
 impl Face {
     pub fn new(store: Store, artifacts: Artifacts) -> Self {
         let (tracking, registry) = (Tracking::new(store.clone()), Registry::new(store));
-        Self(Arc::new(Inner { tracking, registry, artifacts }))
+        Self(Arc::new(Inner { tracking, registry, artifacts, has_default: OnceCell::new() }))
     }
 
     pub fn tracking(&self) -> &Tracking {
         &self.0.tracking
+    }
+
+    /// Tracking for a handler of MLflow's: the experiment `0`, which its clients expect from the first moment, is there.
+    pub async fn ready_tracking(&self, ctx: &Ctx) -> Result<&Tracking> {
+        let tracking = &self.0.tracking;
+        self.0.has_default.get_or_try_init(|| tracking.ensure_default_experiment(ctx)).await?;
+        Ok(tracking)
     }
 
     pub fn registry(&self) -> &Registry {

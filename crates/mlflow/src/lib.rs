@@ -5,10 +5,15 @@
 //! unset fields left out, errors as [`Refusal`]s. What is *right* is decided in the domain, never here.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod document;
+mod experiments;
 mod face;
+mod logged_models;
 mod message;
+mod metrics;
 mod refusal;
 mod route;
+mod runs;
 mod server_info;
 
 pub use face::Face;

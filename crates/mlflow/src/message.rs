@@ -30,10 +30,36 @@ impl<S: Send + Sync> FromRequest<S> for Message {
         if request.method() == Method::GET {
             return Ok(Self::of_query(request.uri().query().unwrap_or_default()));
         }
-        let content_type = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).map(str::to_owned);
-        let body = Bytes::from_request(request, state).await.map_err(|rejection| body_refused(&rejection.body_text()))?;
-        Self::of_body(content_type.as_deref(), &body)
+        let body = RawBody::from_request(request, state).await?;
+        Self::of_body(body.content_type.as_deref(), &body.bytes)
     }
+}
+
+/// A body as it came, for a handler that has a faster way to read it.
+#[derive(Debug, Clone)]
+pub(crate) struct RawBody {
+    pub content_type: Option<String>,
+    pub bytes: Bytes,
+}
+
+impl RawBody {
+    pub(crate) fn is_json(&self) -> bool {
+        is_json(self.content_type.as_deref())
+    }
+}
+
+impl<S: Send + Sync> FromRequest<S> for RawBody {
+    type Rejection = Refusal;
+
+    async fn from_request(request: Request, state: &S) -> Answer<Self> {
+        let content_type = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let bytes = Bytes::from_request(request, state).await.map_err(|rejection| body_refused(&rejection.body_text()))?;
+        Ok(Self { content_type, bytes })
+    }
+}
+
+fn is_json(content_type: Option<&str>) -> bool {
+    content_type.is_some_and(|given| given.split(';').next().unwrap_or_default().trim() == "application/json")
 }
 
 impl Message {
@@ -53,18 +79,17 @@ impl Message {
 
     /// Reads a JSON body. Old clients encode it twice; an empty one is an empty message.
     pub fn of_body(content_type: Option<&str>, body: &[u8]) -> Answer<Self> {
-        let is_json = content_type.is_some_and(|given| given.split(';').next().unwrap_or_default().trim() == "application/json");
-        if !is_json && !body.is_empty() {
+        if !is_json(content_type) && !body.is_empty() {
             return Err(Refusal::new(
                 ErrorCode::InvalidParameterValue,
                 "Bad Request. Content-Type must be one of ['application/json'].",
             ));
         }
-        let value = match serde_json::from_slice::<Value>(body) {
-            Ok(Value::String(inner)) => serde_json::from_str(&inner).unwrap_or(Value::Null),
-            Ok(value) => value,
+        let value = match value_of(body) {
+            Some(Value::String(inner)) => value_of(inner.as_bytes()).unwrap_or(Value::Null),
+            Some(value) => value,
             // MLflow's server takes an unreadable body for an empty one, and then misses the first parameter that it needs.
-            Err(_) => Value::Null,
+            None => Value::Null,
         };
         Ok(Self(match value {
             Value::Object(fields) => fields,
@@ -129,6 +154,20 @@ impl<'a> Fields<'a> {
         self.number(name)?.ok_or_else(|| self.missing(name))
     }
 
+    /// The number of an enumeration's value, which may be written as its name or number. As in MLflow an unknown one is none.
+    pub fn enumeration(&self, name: &str, values: &[(&str, i64)]) -> Answer<Option<i64>> {
+        let Some(value) = self.get(name) else { return Ok(None) };
+        let number = match value {
+            Value::String(text) => {
+                let named = values.iter().find(|(known, _)| known == text).map(|(_, number)| *number);
+                named.or_else(|| text.trim().parse().ok())
+            }
+            Value::Number(number) => number.as_i64(),
+            other => return Err(self.mistyped(name, other)),
+        };
+        Ok(number.filter(|number| values.iter().any(|(_, known)| known == number)))
+    }
+
     /// A truth value; queries write it as text.
     pub fn boolean(&self, name: &str) -> Answer<Option<bool>> {
         match self.get(name) {
@@ -178,13 +217,44 @@ impl<'a> Fields<'a> {
         Refusal::invalid(format!("Missing value for required parameter '{}{name}'. {SEE_DOCS}", self.path))
     }
 
-    fn mistyped(&self, name: &str, value: &Value) -> Refusal {
+    pub fn mistyped(&self, name: &str, value: &Value) -> Refusal {
         Refusal::invalid(format!(
             "Invalid value {value} for parameter '{}{name}' supplied:  Hint: Value was of type '{}'. {SEE_DOCS}",
             self.path,
             python_type(value),
         ))
     }
+}
+
+/// Reads JSON as Python does, where a number may be `NaN`, `Infinity` or `-Infinity`; they become texts, which say the same.
+fn value_of(body: &[u8]) -> Option<Value> {
+    serde_json::from_slice(body).ok().or_else(|| serde_json::from_slice(&with_quoted_numbers(body)?).ok())
+}
+
+/// The JSON with quotes around numbers that JSON does not have; none if it has none of them.
+fn with_quoted_numbers(body: &[u8]) -> Option<Vec<u8>> {
+    const WORDS: [&[u8]; 3] = [b"NaN", b"-Infinity", b"Infinity"];
+    let (mut quoted, mut rest, mut is_in_text, mut n_found) = (Vec::with_capacity(body.len() + 16), body, false, 0);
+    while let Some((first, behind)) = rest.split_first() {
+        let word = WORDS.into_iter().find(|word| !is_in_text && rest.starts_with(word));
+        if let Some(word) = word {
+            quoted.extend([b"\"", word, b"\""].concat());
+            rest = rest.get(word.len()..).unwrap_or_default();
+            n_found += 1;
+            continue;
+        }
+        quoted.push(*first);
+        rest = behind;
+        match (*first, behind.split_first()) {
+            (b'"', _) => is_in_text = !is_in_text,
+            (b'\\', Some((escaped, behind))) if is_in_text => {
+                quoted.push(*escaped);
+                rest = behind;
+            }
+            _ => {}
+        }
+    }
+    (n_found > 0).then_some(quoted)
 }
 
 fn body_refused(why: &str) -> Refusal {
@@ -266,6 +336,15 @@ mod tests {
         assert_eq!(body("{bad"), Message::default());
         let refused = Message::of_body(Some("text/plain"), b"{}").unwrap_err();
         assert_eq!(refused.message, "Bad Request. Content-Type must be one of ['application/json'].");
+    }
+
+    #[test]
+    fn numbers_that_json_does_not_have_are_read_where_they_are_no_text() {
+        let message = body(r#"{"value": NaN, "low": -Infinity, "key": "NaN \" NaN", "list": [Infinity]}"#);
+        let fields = message.fields();
+        assert!(fields.number("value").unwrap().unwrap().is_nan());
+        assert_eq!(fields.number("low").unwrap(), Some(f64::NEG_INFINITY));
+        assert_eq!(fields.text("key").unwrap(), Some("NaN \" NaN"));
     }
 
     #[test]

@@ -66,8 +66,10 @@ impl ErrorCode {
     fn class(self) -> (&'static str, &'static str) {
         match self {
             Self::ResourceDoesNotExist | Self::NotFound | Self::EndpointNotFound => ("KAM00", "RESOURCE_NOT_FOUND"),
-            Self::InvalidParameterValue => ("KAM00", "INVALID_PARAMETER_VALUE"),
-            code => ("XXM00", if code.status().is_server_error() { "INTERNAL_ERROR" } else { "CLIENT_INTERNAL_ERROR" }),
+            Self::InvalidParameterValue | Self::BadRequest => ("KAM00", "INVALID_PARAMETER_VALUE"),
+            Self::ResourceAlreadyExists => ("KAM00", "RESOURCE_ALREADY_EXISTS"),
+            Self::PermissionDenied | Self::Unauthenticated => ("KAM00", "PERMISSION_DENIED"),
+            _ => ("XXM00", "CLIENT_INTERNAL_ERROR"),
         }
     }
 
@@ -113,7 +115,10 @@ impl Refusal {
 impl From<Error> for Refusal {
     /// The inside of a defect stays in the log; everything else says what to do next.
     fn from(error: Error) -> Self {
-        let code = ErrorCode::of(error.kind());
+        let code = match error.kind() {
+            Kind::Conflict if error.is(lw_tracking::EXPERIMENT_EXISTS) => ErrorCode::ResourceAlreadyExists,
+            kind => ErrorCode::of(kind),
+        };
         match error.kind() {
             Kind::Bug | Kind::Upstream | Kind::Unavailable | Kind::Timeout => {
                 tracing::error!(code = error.code(), ?error, "A request failed: {}", error.message().escape_debug());

@@ -6,7 +6,7 @@ use axum::routing::{MethodFilter, MethodRouter, on};
 use lw_governance::Action;
 
 use crate::face::Face;
-use crate::server_info;
+use crate::{experiments, logged_models, metrics, runs, server_info};
 
 /// One route: method, path, and what it does to what. The server's guard asks for the action before the handler runs.
 pub struct Route {
@@ -44,5 +44,8 @@ pub(crate) use both;
 
 /// Every route of the protocol.
 pub fn routes() -> Vec<Route> {
-    server_info::routes()
+    [server_info::routes(), experiments::routes(), runs::routes(), metrics::routes(), logged_models::routes()]
+        .into_iter()
+        .flatten()
+        .collect()
 }
