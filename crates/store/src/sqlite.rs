@@ -152,10 +152,13 @@ impl Connection for Sqlite {
     }
 
     fn batch(&mut self, sql: &str) -> Result<()> {
-        // Several statements, unlike BEGIN and its like, may change what `SELECT *` gives.
-        if sql.contains(';') {
-            self.known.clear();
+        // BEGIN, SAVEPOINT and their like run with every write, so that they are prepared once.
+        if !sql.contains(';') {
+            let mut statement = self.connection.prepare_cached(sql).map_err(|error| explain_in(error, sql))?;
+            return statement.raw_execute().map(drop).map_err(|error| explain_in(error, sql));
         }
+        // Several statements may change what `SELECT *` gives.
+        self.known.clear();
         self.connection.execute_batch(sql).map_err(|error| explain_in(error, sql))
     }
 
