@@ -56,7 +56,7 @@ pub struct RunSearch {
 #[derive(Debug, Clone, PartialEq)]
 pub struct ExperimentSearch {
     pub filter: Option<Condition>,
-    /// Newest first if empty; ties by id.
+    /// Newest first if empty, ties by id; otherwise ties by id from the greatest, as in MLflow.
     pub order_by: Vec<OrderBy>,
     pub view: View,
     pub limit: u64,

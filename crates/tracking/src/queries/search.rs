@@ -39,9 +39,10 @@ pub(crate) fn experiment_ids(reader: &mut Reader<'_>, search: &ExperimentSearch)
     conditions.extend(filter(search.filter.as_ref(), &Experiments, &mut parameters)?);
     let mut order = order(&search.order_by, &Experiments, &mut parameters)?;
     if order.terms.is_empty() {
-        order.terms.push("(experiment.created_at / 1000) DESC".to_owned());
+        order.terms.extend(["(experiment.created_at / 1000) DESC".to_owned(), "experiment.id".to_owned()]);
+    } else {
+        order.terms.push("experiment.id DESC".to_owned());
     }
-    order.terms.push("experiment.id".to_owned());
     let limits = limits(search.limit, search.offset, &mut parameters);
     let sql = format!(
         "SELECT experiment.id AS id FROM experiment {} WHERE {} ORDER BY {} {limits}",

@@ -8,6 +8,7 @@ mod inputs;
 mod logged_models;
 mod logging;
 mod runs;
+mod search;
 
 use std::sync::Arc;
 
