@@ -55,7 +55,8 @@ async fn lookup(
 }
 
 fn item(fields: &[Field], values: &[Scalar], found: Lookup) -> Value {
-    let features: Map<String, Value> = fields.iter().zip(values).map(|(field, value)| (field.name.clone(), json!(value))).collect();
+    let features: Map<String, Value> =
+        fields.iter().zip(values).map(|(field, value)| (field.name.clone(), json!(value))).collect();
     let (state, event) = match found {
         Lookup::Found { event } => ("found", Some(event)),
         Lookup::Expired { event } => ("expired", Some(event)),
@@ -74,7 +75,9 @@ fn key_parts(view: &RegisteredView, entity: &Map<String, Value>) -> Result<Vec<S
     }
     let part = |part: &Field| {
         let value = entity.get(&part.name).ok_or_else(|| {
-            INVALID_BODY.error(format!("an entity of `{}` lacks `{}`", view.name(), part.name)).hint(format!("give {}", columns()))
+            INVALID_BODY
+                .error(format!("an entity of `{}` lacks `{}`", view.name(), part.name))
+                .hint(format!("give {}", columns()))
         })?;
         key_part(part, value)
     };

@@ -12,6 +12,7 @@ mod pipelines;
 mod process;
 mod project;
 mod runs;
+mod tracking;
 mod training_sets;
 
 use crate::route::Route;
@@ -22,6 +23,7 @@ pub fn routes() -> Vec<Route> {
         models::routes(),
         pipelines::routes(),
         runs::routes(),
+        tracking::routes(),
         catalog::routes(),
         features::routes(),
         training_sets::routes(),
