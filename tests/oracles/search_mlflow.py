@@ -10,6 +10,7 @@ import itertools
 import json
 import math
 import pathlib
+import re
 import tempfile
 
 import mlflow
@@ -187,15 +188,25 @@ def comparisons(entity, text, parse):
     return found
 
 
+def steady(message):
+    """Sets and addresses differ from run to run."""
+    message = re.sub(r"\{([^{}]*)\}", lambda match: "{" + ", ".join(sorted(match[1].split(", "))) + "}", message)
+    return re.sub(r" at 0x[0-9a-f]+", "", message)
+
+
 def answer(work):
     try:
         return work()
     except MlflowException as error:
         if error.error_code != "INVALID_PARAMETER_VALUE":
-            return {"failed": error.error_code, "message": error.message.split("\n")[0][:200]}
-        return {"refused": error.message}
+            return {"failed": error.error_code, "message": steady(error.message.split("\n")[0])[:200]}
+        return {"refused": steady(error.message)}
     except Exception as error:
         return {"crashed": type(error).__name__}
+
+
+def lines(cases):
+    return ",\n".join(json.dumps(case, ensure_ascii=False) for case in cases)
 
 
 def main():
@@ -231,7 +242,6 @@ def main():
 
                 orders.append([order, answer(ordered)])
             with open(OUT / f"{entity}.json", "w") as file:
-                lines = lambda cases: ",\n".join(json.dumps(case, ensure_ascii=False) for case in cases)
                 file.write(f'{{"mlflow": "{mlflow.__version__}", "filters": [\n{lines(cases)}\n], "orders": [\n{lines(orders)}\n]}}\n')
             verdicts = [next(iter(answer)) for _, answer in cases + orders]
             print(entity, {verdict: verdicts.count(verdict) for verdict in set(verdicts)})
