@@ -61,6 +61,7 @@ from! {
     &str => |value| Self::Text(value.to_owned());
     &String => |value| Self::Text(value.clone());
     &crate::Name => |value| Self::Text(value.as_str().to_owned());
+    &crate::ModelName => |value| Self::Text(value.as_str().to_owned());
     &crate::RunId => |value| Self::Text(value.as_str().to_owned());
     &crate::Actor => |value| Self::Text(value.as_str().to_owned());
     crate::Digest => |value| Self::Text(value.to_string());

@@ -33,6 +33,7 @@ kinds! {
     Alert => "alert",
     Approval => "approval",
     Artifact => "artifact",
+    Dataset => "dataset",
     Deployment => "deployment",
     Endpoint => "endpoint",
     Evaluation => "evaluation",
@@ -51,6 +52,7 @@ kinds! {
     Table => "table",
     TrainingSet => "training_set",
     Trigger => "trigger",
+    Webhook => "webhook",
 }
 
 /// A version of a thing: `kind/name@version`. Things without versions, such as a run, leave the version out.
@@ -79,7 +81,8 @@ impl Subject {
         };
         let (kind_text, rest) = text.split_once('/').ok_or_else(bad)?;
         let kind = *SubjectKind::ALL.iter().find(|kind| kind.name() == kind_text).ok_or_else(bad)?;
-        match rest.split_once('@') {
+        // Names of models may have an `@` of their own; the version follows the last one.
+        match rest.rsplit_once('@') {
             Some((name, version)) => Ok(Self::new(kind, name, version.parse().map_err(|_| bad())?)),
             None => Ok(Self::unversioned(kind, rest)),
         }
