@@ -7,7 +7,7 @@ use lw_data::Ordered;
 use lw_evaluation::{EvaluateDefinition, Task};
 use lw_monitoring::MonitorDefinition;
 use lw_pipelines::{Retries, Schedule};
-use lw_registry::GateDefinition;
+use lw_registry::{Alias, GateDefinition};
 use lw_serving::RolloutDefinition;
 use lw_training::TrainDefinition;
 use schemars::JsonSchema;
@@ -236,4 +236,7 @@ pub struct PolicyDefinition {
     /// Whether a model must evaluate at least one segment.
     #[serde(default)]
     pub segments_required: bool,
+    /// Aliases that no client sets by hand, beside `champion`, which none ever does.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub protected_aliases: Vec<Alias>,
 }

@@ -60,7 +60,7 @@ impl Workspace {
         let project_version = recipe["project"]["version"].as_u64().ok_or_else(|| unrecorded(&registered, "project"))?;
         let running = state::version(self.store(), self.artifacts(), project_version).await?;
         let definition = model(&running.project, name)?;
-        let set = recorded_set(self, &registered).await?;
+        let set = recorded_set(self, name, &registered).await?;
         let computed =
             compute_training_set(&ViewComputer::new(self.engine().clone()), &load_recipe(self.artifacts(), &set).await?).await?;
         let examples = Examples::of_batches(&computed.batches)?;
@@ -100,10 +100,10 @@ impl Workspace {
     }
 }
 
-async fn recorded_set(workspace: &Workspace, registered: &ModelVersion) -> Result<TrainingSet> {
+async fn recorded_set(workspace: &Workspace, name: &Name, registered: &ModelVersion) -> Result<TrainingSet> {
     let version = registered.recipe["training_set"]["version"].as_u64();
     let version = version.ok_or_else(|| unrecorded(registered, "training set"))?;
-    let set = find_training_set(workspace.store(), &registered.model, version).await?;
+    let set = find_training_set(workspace.store(), name, version).await?;
     set.ok_or_else(|| unrecorded(registered, "training set"))
 }
 

@@ -110,7 +110,7 @@ impl Workspace {
     pub async fn retire_endpoint(&self, ctx: &Ctx, endpoint: &Name, reason: &str) -> Result<Deployment> {
         let standing = lw_serving::current(self.store(), endpoint).await?;
         let (model, why) = (endpoint.clone(), reason.to_owned());
-        let also = move |tx: &mut lw_store::Tx<'_>| lw_registry::retire_champion_in(tx, &model, &why).map(drop);
+        let also = move |tx: &mut lw_store::Tx<'_>| lw_registry::retire_champion_in(tx, &model.into(), &why).map(drop);
         self.serving().retire_with(ctx, endpoint, standing.generation, reason.to_owned(), also).await
     }
 

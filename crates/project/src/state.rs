@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
-use lw_core::{Change, Ctx, Draft, Result, Subject, SubjectKind, Timestamp};
+use lw_core::{Change, Ctx, Draft, ModelName, Result, Subject, SubjectKind, Timestamp};
+use lw_registry::Protection;
 use lw_store::{Artifacts, Store};
 use serde::Serialize;
 use serde_json::json;
 
 use crate::bundle::Bundle;
+use crate::definition::ModelDefinition;
 use crate::failures::NOT_APPLIED;
 use crate::plan::Plan;
 use crate::project::Project;
@@ -82,8 +84,10 @@ pub async fn record(ctx: &Ctx, store: &Store, artifacts: &Artifacts, project: &P
     let root = project.bundle.root.to_string_lossy().into_owned();
     let commit = lw_tracking::CodeVersion::of_directory(&project.bundle.root).map(|code| code.commit);
     let payload = json!({ "plan": plan });
+    let protections = protections(project);
     store
         .write(ctx, move |tx| {
+            lw_registry::protect_in(tx, &protections)?;
             let newest = queries::newest_project(tx)?;
             if let Some(row) = &newest
                 && row.bundle == bundle
@@ -111,4 +115,15 @@ pub async fn record(ctx: &Ctx, store: &Store, artifacts: &Artifacts, project: &P
             Ok(applied)
         })
         .await
+}
+
+/// What clients of the registry may not move by hand: of each model of the project, what its gates and policies protect.
+fn protections(project: &Project) -> Vec<(ModelName, Protection)> {
+    let policies = || project.policies.values().map(|file| &file.value);
+    let of = |model: &ModelDefinition| {
+        let applying = policies().filter(|policy| policy.applies_to.is_empty() || policy.applies_to.contains(&model.model));
+        let aliases = applying.flat_map(|policy| policy.protected_aliases.iter().cloned());
+        (ModelName::from(&model.model), Protection::defined(!model.gates.is_empty(), aliases))
+    };
+    project.models.values().map(|file| of(&file.value)).collect()
 }

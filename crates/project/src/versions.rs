@@ -1,6 +1,6 @@
 //! Model versions between the registry and their endpoint: what may serve, and what serves.
 
-use lw_core::{Ctx, Digest, Name, Result};
+use lw_core::{Ctx, Digest, ModelName, Name, Result};
 use lw_registry::{
     ModelVersion, Promotion, Readiness, Registry, Verdict, champion_in, promote_in, readiness_in, require_ready, roll_back_in,
 };
@@ -68,7 +68,7 @@ pub async fn approvals_needed(workspace: &Workspace, model: &ModelDefinition, ve
 async fn promotion(workspace: &Workspace, model: &ModelDefinition, version: u64) -> Result<Promotion> {
     let champion = registry(workspace).champion(&model.model).await?;
     Ok(Promotion {
-        model: model.model.clone(),
+        model: model.model.clone().into(),
         version,
         gates: model.gates.clone(),
         n_approvals: approvals_needed(workspace, model, version).await?,
@@ -124,8 +124,9 @@ pub async fn roll_back(
     let why = reason.to_owned();
     let move_champion = move |tx: &mut Tx<'_>, deployment: &Deployment| {
         let Served { model, version, .. } = &deployment.routing.champion;
-        match champion_in(tx, model)? {
-            Some(champion) if champion != *version => roll_back_in(tx, model, *version, &why).map(drop),
+        let model = ModelName::from(model);
+        match champion_in(tx, &model)? {
+            Some(champion) if champion != *version => roll_back_in(tx, &model, *version, &why).map(drop),
             _ => Ok(()),
         }
     };

@@ -1,6 +1,6 @@
 //! Approvals: a person says yes or no to exactly what they saw.
 
-use lw_core::{Actor, Change, Ctx, Digest, Draft, Name, Result, Timestamp};
+use lw_core::{Actor, Change, Ctx, Digest, Draft, ModelName, Result, Timestamp};
 use lw_store::{Row, Tx};
 use serde::{Deserialize, Serialize};
 
@@ -47,6 +47,23 @@ impl Approval {
             decided_at: row.time("decided_at")?,
         })
     }
+
+    /// The row, for a version of the given model.
+    pub(crate) fn change(&self, model: &ModelName, version: u64) -> Change {
+        let verdict = match self.verdict {
+            Verdict::Granted => "granted",
+            Verdict::Refused => "refused",
+        };
+        Change::put("approval")
+            .key("model", model)
+            .key("version", version)
+            .key("approver", &self.approver)
+            .set("verdict", verdict)
+            .set("version_digest", self.version_digest)
+            .set("report", self.report)
+            .set("reason", &self.reason)
+            .set("decided_at", self.decided_at)
+    }
 }
 
 /// Counts the approvals that hold: of people other than the author, for this version and this report. Each person counts once;
@@ -77,36 +94,36 @@ impl Registry {
     /// # Errors
     /// `approval-forbidden` for the author and for machines, `report-changed` if the report is another one by now; `gates-refused` and
     /// `approval-refused` where a grant could have no effect.
-    pub async fn approve(&self, ctx: &Ctx, model: &Name, version: u64, report: &Digest, reason: &str) -> Result<Approval> {
+    pub async fn approve(&self, ctx: &Ctx, model: impl Into<ModelName>, version: u64, report: &Digest, reason: &str) -> Result<Approval> {
         self.decide_approval(ctx, model, version, report, Verdict::Granted, reason).await
     }
 
     /// The acting person refuses approval, with the reason that the author will read.
-    pub async fn refuse(&self, ctx: &Ctx, model: &Name, version: u64, report: &Digest, reason: &str) -> Result<Approval> {
+    pub async fn refuse(&self, ctx: &Ctx, model: impl Into<ModelName>, version: u64, report: &Digest, reason: &str) -> Result<Approval> {
         self.decide_approval(ctx, model, version, report, Verdict::Refused, reason).await
     }
 
     async fn decide_approval(
         &self,
         ctx: &Ctx,
-        model: &Name,
+        model: impl Into<ModelName>,
         version: u64,
         report: &Digest,
         verdict: Verdict,
         reason: &str,
     ) -> Result<Approval> {
-        let (model, report, reason) = (model.clone(), *report, reason.to_owned());
+        let (model, report, reason) = (model.into(), *report, reason.to_owned());
         self.store.write(ctx, move |tx| record(tx, &model, version, report, verdict, reason)).await
     }
 
     /// All decisions about a version, those that a change of the report has voided included.
-    pub async fn approvals(&self, model: &Name, version: u64) -> Result<Vec<Approval>> {
-        let model = model.clone();
+    pub async fn approvals(&self, model: impl Into<ModelName>, version: u64) -> Result<Vec<Approval>> {
+        let model = model.into();
         self.store.read(move |reader| queries::approvals(reader, &model, version)).await
     }
 }
 
-fn record(tx: &mut Tx<'_>, model: &Name, version: u64, seen: Digest, verdict: Verdict, reason: String) -> Result<Approval> {
+fn record(tx: &mut Tx<'_>, model: &ModelName, version: u64, seen: Digest, verdict: Verdict, reason: String) -> Result<Approval> {
     let of = version::found(tx, model, version)?;
     let approver = tx.actor().clone();
     check_approver(&approver, &of)?;
@@ -127,19 +144,11 @@ fn record(tx: &mut Tx<'_>, model: &Name, version: u64, seen: Digest, verdict: Ve
         check_effect(tx, &of, seen, &approver, decisions)?;
     }
     let approval = Approval { approver, verdict, version_digest: of.digest, report: seen, reason, decided_at: tx.now() };
-    let (action, verdict_text) = match verdict {
-        Verdict::Granted => ("approval.grant", "granted"),
-        Verdict::Refused => ("approval.refuse", "refused"),
+    let action = match verdict {
+        Verdict::Granted => "approval.grant",
+        Verdict::Refused => "approval.refuse",
     };
-    let change = Change::put("approval")
-        .key("model", model)
-        .key("version", version)
-        .key("approver", &approval.approver)
-        .set("verdict", verdict_text)
-        .set("version_digest", approval.version_digest)
-        .set("report", approval.report)
-        .set("reason", &approval.reason)
-        .set("decided_at", approval.decided_at);
+    let change = approval.change(model, version);
     let draft = Draft::new(action, of.subject())
         .input("model_version", of.subject(), of.digest)
         .input("report", attached.subject(), attached.report)

@@ -1,6 +1,6 @@
 //! Reports attached to versions, and what the gates said about them.
 
-use lw_core::{Change, Ctx, Digest, Draft, Name, Result, Subject, SubjectKind, Timestamp, canonical_json};
+use lw_core::{Change, Ctx, Digest, Draft, ModelName, Result, Subject, SubjectKind, Timestamp, canonical_json};
 use lw_evaluation::Report;
 use lw_store::{Reader, Row, Tx};
 use serde::{Deserialize, Serialize};
@@ -10,7 +10,7 @@ use crate::{Facts, GateDefinition, GateReport, REPORT_MISSING, Registry, alias, 
 /// The report that counts for a version now.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AttachedReport {
-    pub model: Name,
+    pub model: ModelName,
     pub version: u64,
     /// Of the report's canonical JSON, which is also its name in the artifact store.
     pub report: Digest,
@@ -21,7 +21,7 @@ pub struct AttachedReport {
 /// What the gates said about a version with a certain report.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct GateDecision {
-    pub model: Name,
+    pub model: ModelName,
     pub version: u64,
     pub report: Digest,
     /// Over the gates' definitions.
@@ -33,7 +33,7 @@ pub struct GateDecision {
 impl AttachedReport {
     pub(crate) fn of(row: &Row) -> Result<Self> {
         Ok(Self {
-            model: Name::parse(&row.text("model")?)?,
+            model: ModelName::parse(&row.text("model")?)?,
             version: row.count("version")?,
             report: row.digest("report")?,
             facts: row.json("facts")?,
@@ -44,12 +44,22 @@ impl AttachedReport {
     pub(crate) fn subject(&self) -> Subject {
         Subject::new(SubjectKind::Evaluation, &self.model, self.version)
     }
+
+    /// The row, for a version of the given model.
+    pub(crate) fn change(&self, model: &ModelName) -> Change {
+        Change::put("model_report")
+            .key("model", model)
+            .key("version", self.version)
+            .set("report", self.report)
+            .set("facts", canonical_json(&self.facts))
+            .set("attached_at", self.attached_at)
+    }
 }
 
 impl GateDecision {
     pub(crate) fn of(row: &Row) -> Result<Self> {
         Ok(Self {
-            model: Name::parse(&row.text("model")?)?,
+            model: ModelName::parse(&row.text("model")?)?,
             version: row.count("version")?,
             report: row.digest("report")?,
             gates: row.digest("gates")?,
@@ -57,59 +67,65 @@ impl GateDecision {
             decided_at: row.time("decided_at")?,
         })
     }
+
+    /// The row, for a version of the given model.
+    pub(crate) fn change(&self, model: &ModelName) -> Change {
+        Change::put("gate_decision")
+            .key("model", model)
+            .key("version", self.version)
+            .set("report", self.report)
+            .set("gates", self.gates)
+            .set("has_passed", self.outcome.has_passed())
+            .set("outcome", canonical_json(&self.outcome))
+            .set("decided_at", self.decided_at)
+    }
 }
 
 impl Registry {
     /// Makes a report the one that counts for a version. Another report voids the gates and approvals that saw the one before.
-    pub async fn attach_report(&self, ctx: &Ctx, model: &Name, version: u64, report: &Report) -> Result<AttachedReport> {
-        let (model, digest, facts) = (model.clone(), report.digest(), Facts::from(report));
-        self.attach_facts(ctx, &model, version, digest, facts).await
+    pub async fn attach_report(&self, ctx: &Ctx, model: impl Into<ModelName>, version: u64, report: &Report) -> Result<AttachedReport> {
+        self.attach_facts(ctx, model, version, report.digest(), Facts::from(report)).await
     }
 
     /// [`Registry::attach_report`] for a report that is known by its digest and facts.
     pub async fn attach_facts(
         &self,
         ctx: &Ctx,
-        model: &Name,
+        model: impl Into<ModelName>,
         version: u64,
         report: Digest,
         facts: Facts,
     ) -> Result<AttachedReport> {
-        let model = model.clone();
+        let model = model.into();
         self.store.write(ctx, move |tx| attach(tx, &model, version, report, facts)).await
     }
 
-    pub async fn report(&self, model: &Name, version: u64) -> Result<Option<AttachedReport>> {
-        let model = model.clone();
+    pub async fn report(&self, model: impl Into<ModelName>, version: u64) -> Result<Option<AttachedReport>> {
+        let model = model.into();
         self.store.read(move |reader| queries::report(reader, &model, version)).await
     }
 
     /// Holds the attached report against the gates and records what they said, whether they pass or refuse. The same decision over
     /// the same report and champion is recorded once.
-    pub async fn decide_gates(&self, ctx: &Ctx, model: &Name, version: u64, gates: &[GateDefinition]) -> Result<GateDecision> {
+    pub async fn decide_gates(&self, ctx: &Ctx, model: impl Into<ModelName>, version: u64, gates: &[GateDefinition]) -> Result<GateDecision> {
         gates.iter().try_for_each(GateDefinition::check)?;
-        let (model, gates) = (model.clone(), gates.to_vec());
+        let (model, gates) = (model.into(), gates.to_vec());
         self.store.write(ctx, move |tx| decide_in(tx, &model, version, &gates)).await
     }
 
-    pub async fn gate_decision(&self, model: &Name, version: u64) -> Result<Option<GateDecision>> {
-        let model = model.clone();
+    pub async fn gate_decision(&self, model: impl Into<ModelName>, version: u64) -> Result<Option<GateDecision>> {
+        let model = model.into();
         self.store.read(move |reader| queries::gate_decision(reader, &model, version)).await
     }
 }
 
-fn attach(tx: &mut Tx<'_>, model: &Name, version: u64, report: Digest, facts: Facts) -> Result<AttachedReport> {
+fn attach(tx: &mut Tx<'_>, model: &ModelName, version: u64, report: Digest, facts: Facts) -> Result<AttachedReport> {
     let of = version::found(tx, model, version)?;
     if let Some(attached) = queries::report(tx, model, version)?.filter(|attached| attached.report == report) {
         return Ok(attached);
     }
     let attached = AttachedReport { model: model.clone(), version, report, facts, attached_at: tx.now() };
-    let change = Change::put("model_report")
-        .key("model", model)
-        .key("version", version)
-        .set("report", report)
-        .set("facts", canonical_json(&attached.facts))
-        .set("attached_at", attached.attached_at);
+    let change = attached.change(model);
     let draft = Draft::new("evaluation.attach", of.subject())
         .input("model_version", of.subject(), of.digest)
         .input("report", attached.subject(), report)
@@ -119,7 +135,7 @@ fn attach(tx: &mut Tx<'_>, model: &Name, version: u64, report: Digest, facts: Fa
     Ok(attached)
 }
 
-fn decide_in(tx: &mut Tx<'_>, model: &Name, version: u64, gates: &[GateDefinition]) -> Result<GateDecision> {
+fn decide_in(tx: &mut Tx<'_>, model: &ModelName, version: u64, gates: &[GateDefinition]) -> Result<GateDecision> {
     let of = version::found(tx, model, version)?;
     let attached = attached(tx, model, version)?;
     let champion = alias::champion_label(tx, model, version)?;
@@ -139,14 +155,7 @@ fn decide_in(tx: &mut Tx<'_>, model: &Name, version: u64, gates: &[GateDefinitio
         return Ok(before);
     }
     let has_passed = decision.outcome.has_passed();
-    let change = Change::put("gate_decision")
-        .key("model", model)
-        .key("version", version)
-        .set("report", decision.report)
-        .set("gates", decision.gates)
-        .set("has_passed", has_passed)
-        .set("outcome", canonical_json(&decision.outcome))
-        .set("decided_at", decision.decided_at);
+    let change = decision.change(model);
     let payload = serde_json::json!({
         "verdict": if has_passed { "passed" } else { "refused" },
         "summary": decision.outcome.summary(),
@@ -163,7 +172,7 @@ fn decide_in(tx: &mut Tx<'_>, model: &Name, version: u64, gates: &[GateDefinitio
     Ok(decision)
 }
 
-pub(crate) fn attached(reader: &mut Reader<'_>, model: &Name, version: u64) -> Result<AttachedReport> {
+pub(crate) fn attached(reader: &mut Reader<'_>, model: &ModelName, version: u64) -> Result<AttachedReport> {
     queries::report(reader, model, version)?.ok_or_else(|| {
         REPORT_MISSING
             .error(format!("{model}@{version} has no evaluation report"))

@@ -1,6 +1,6 @@
 //! Promotion: the one way for a version to become champion, and the way back.
 
-use lw_core::{Change, Ctx, Digest, Draft, Name, Result, Subject, SubjectKind};
+use lw_core::{Change, Ctx, Digest, Draft, ModelName, Result, Subject, SubjectKind};
 use lw_store::{Reader, Tx};
 use serde::{Deserialize, Serialize};
 
@@ -12,7 +12,7 @@ use crate::{
 /// A version that shall become champion, and what stands before it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Promotion {
-    pub model: Name,
+    pub model: ModelName,
     pub version: u64,
     /// The gates of the model's file.
     pub gates: Vec<GateDefinition>,
@@ -63,8 +63,8 @@ impl Registry {
     }
 
     /// Makes an earlier champion the champion again. It passed its gates then, so that none stand before it now.
-    pub async fn roll_back(&self, ctx: &Ctx, model: &Name, version: u64, reason: &str) -> Result<Promoted> {
-        let (model, reason) = (model.clone(), reason.to_owned());
+    pub async fn roll_back(&self, ctx: &Ctx, model: impl Into<ModelName>, version: u64, reason: &str) -> Result<Promoted> {
+        let (model, reason) = (model.into(), reason.to_owned());
         self.store.write(ctx, move |tx| roll_back_in(tx, &model, version, &reason)).await
     }
 }
@@ -124,7 +124,7 @@ pub fn require_ready(of: &ModelVersion, readiness: &Readiness) -> Result<()> {
 
 /// Takes the champion's name from whichever version has it, inside a transaction of the caller's that takes it out of service. The
 /// next version is then a first one: nothing that was approved before lets it go live by itself.
-pub fn retire_champion_in(tx: &mut Tx<'_>, model: &Name, reason: &str) -> Result<Option<u64>> {
+pub fn retire_champion_in(tx: &mut Tx<'_>, model: &ModelName, reason: &str) -> Result<Option<u64>> {
     let Some(pointer) = queries::alias(tx, model, &Alias::champion())? else {
         return Ok(None);
     };
@@ -136,9 +136,9 @@ pub fn retire_champion_in(tx: &mut Tx<'_>, model: &Name, reason: &str) -> Result
 }
 
 /// [`Registry::roll_back`] inside a transaction of the caller's.
-pub fn roll_back_in(tx: &mut Tx<'_>, model: &Name, version: u64, reason: &str) -> Result<Promoted> {
+pub fn roll_back_in(tx: &mut Tx<'_>, model: &ModelName, version: u64, reason: &str) -> Result<Promoted> {
     let of = version::found(tx, model, version)?;
-    if !queries::was_champion(tx, model, version)? {
+    if !queries::was_champion(tx, &of)? {
         return Err(NEVER_CHAMPION
             .error(format!("{} has never been champion, so there is nothing to roll back to", of.label()))
             .hint("promote it instead: then its gates and approvals are checked"));

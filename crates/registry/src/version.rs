@@ -1,14 +1,16 @@
-//! Versions of models. They never change.
+//! Versions of models. They never change; what may change about them is their state, their tags and the aliases that point at them.
 
 use std::collections::BTreeMap;
 
 use lw_core::{
-    Actor, Change, Ctx, Digest, Draft, Name, Reference, Result, RunId, Schema, Subject, SubjectKind, Timestamp, canonical_json,
+    Actor, Change, Ctx, Digest, Draft, ModelName, Reference, Result, RunId, Schema, Subject, SubjectKind, Timestamp, canonical_json,
 };
 use lw_store::{Reader, Row, Tx};
 use serde::{Deserialize, Serialize};
 
-use crate::{MODEL_VERSION_NOT_FOUND, Registry, model, queries};
+use crate::event::{self, Event};
+use crate::state::VersionState;
+use crate::{MODEL_VERSION_NOT_FOUND, Origin, Registry, model, queries, tag};
 
 /// What a model takes and gives.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -20,7 +22,7 @@ pub struct Signature {
 /// A version that shall be registered.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NewVersion {
-    pub model: Name,
+    pub model: ModelName,
     /// Who answers for the version. Authors do not approve their own versions.
     pub author: Actor,
     pub run: Option<RunId>,
@@ -37,7 +39,7 @@ pub struct NewVersion {
 /// A registered version.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ModelVersion {
-    pub model: Name,
+    pub model: ModelName,
     /// Counts from 1 without gaps.
     pub version: u64,
     /// Over recipe, signature, lineage and artifacts: two versions with the same digest are the same thing.
@@ -49,6 +51,9 @@ pub struct ModelVersion {
     pub run: Option<RunId>,
     pub author: Actor,
     pub registered_at: Timestamp,
+    /// Where it comes from, in the words of the client that registered it.
+    #[serde(default)]
+    pub origin: Origin,
 }
 
 impl NewVersion {
@@ -64,7 +69,7 @@ impl ModelVersion {
     pub(crate) fn of(row: &Row) -> Result<Self> {
         let run = row.opt_text("run")?.map(|text| RunId::parse(&text)).transpose()?;
         Ok(Self {
-            model: Name::parse(&row.text("model")?)?,
+            model: ModelName::parse(&row.text("model")?)?,
             version: row.count("version")?,
             digest: row.digest("digest")?,
             recipe: row.json("recipe")?,
@@ -74,6 +79,7 @@ impl ModelVersion {
             run,
             author: Actor::new(&row.text("author")?),
             registered_at: row.time("registered_at")?,
+            origin: Origin::of(row)?,
         })
     }
 
@@ -87,7 +93,7 @@ impl ModelVersion {
         label(&self.model, self.version)
     }
 
-    fn change(&self) -> Change {
+    pub(crate) fn change(&self) -> Change {
         Change::put("model_version")
             .key("model", &self.model)
             .key("version", self.version)
@@ -99,10 +105,15 @@ impl ModelVersion {
             .set("run", self.run.as_ref().map(RunId::as_str))
             .set("author", &self.author)
             .set("registered_at", self.registered_at)
+            .set("source", &self.origin.source)
+            .set("location", &self.origin.location)
+            .set("source_run", &self.origin.run)
+            .set("run_link", &self.origin.run_link)
+            .set("logged_model", self.origin.logged_model.as_deref())
     }
 }
 
-pub(crate) fn label(model: &Name, version: u64) -> String {
+pub(crate) fn label(model: &ModelName, version: u64) -> String {
     format!("{model}@{version}")
 }
 
@@ -113,32 +124,44 @@ impl Registry {
         self.store.write(ctx, move |tx| register(tx, new)).await
     }
 
-    pub async fn version(&self, model: &Name, version: u64) -> Result<ModelVersion> {
-        let model = model.clone();
+    pub async fn version(&self, model: impl Into<ModelName>, version: u64) -> Result<ModelVersion> {
+        let model = model.into();
         self.store.read(move |reader| found(reader, &model, version)).await
     }
 
     /// The version that was registered last.
-    pub async fn latest_version(&self, model: &Name) -> Result<Option<ModelVersion>> {
+    pub async fn latest_version(&self, model: impl Into<ModelName>) -> Result<Option<ModelVersion>> {
         Ok(self.versions(model, None, 1).await?.pop())
     }
 
     /// Versions, newest first, before the given one.
-    pub async fn versions(&self, model: &Name, before: Option<u64>, limit: u64) -> Result<Vec<ModelVersion>> {
-        let model = model.clone();
+    pub async fn versions(&self, model: impl Into<ModelName>, before: Option<u64>, limit: u64) -> Result<Vec<ModelVersion>> {
+        let model = model.into();
         self.store.read(move |reader| queries::versions(reader, &model, before, limit.clamp(1, 1000))).await
     }
 }
 
 fn register(tx: &mut Tx<'_>, new: NewVersion) -> Result<ModelVersion> {
     model::found(tx, &new.model)?;
-    let digest = new.digest();
-    if let Some(existing) = queries::version_with_digest(tx, &new.model, &digest)? {
+    if let Some(existing) = queries::version_with_digest(tx, &new.model, &new.digest())? {
         return Ok(existing);
     }
+    let origin = Origin::of_run(new.run.as_ref());
+    add(tx, new, origin, None, &BTreeMap::new())
+}
+
+/// Writes a version with the next number, its state and its tags.
+pub(crate) fn add(
+    tx: &mut Tx<'_>,
+    new: NewVersion,
+    origin: Origin,
+    description: Option<String>,
+    tags: &BTreeMap<String, String>,
+) -> Result<ModelVersion> {
+    let model = model::found(tx, &new.model)?;
     let version = ModelVersion {
         version: queries::next_version(tx, &new.model)?,
-        digest,
+        digest: new.digest(),
         recipe: new.recipe,
         signature: new.signature,
         lineage: new.lineage,
@@ -147,26 +170,40 @@ fn register(tx: &mut Tx<'_>, new: NewVersion) -> Result<ModelVersion> {
         author: new.author,
         registered_at: tx.now(),
         model: new.model,
+        origin,
     };
-    let payload = serde_json::json!({
-        "digest": digest,
+    let state = VersionState::new(description, tx.now());
+    let mut payload = serde_json::json!({
+        "digest": version.digest,
         "author": version.author,
         "recipe": version.recipe,
         "signature": version.signature,
         "artifacts": version.artifacts,
+        "origin": version.origin,
     });
-    let mut draft = Draft::new("model_version.register", version.subject()).payload(payload).change(version.change());
+    if !tags.is_empty() {
+        payload["tags"] = tag::shown(tags);
+    }
+    let mut draft = Draft::new("model_version.register", version.subject())
+        .payload(payload)
+        .change(version.change())
+        .change(state.change(&version.model, version.version))
+        .change(model.touched(tx.now()));
+    let of_version = |(key, value): (&String, &String)| tag::version_change(&version.model, version.version, key, value);
+    draft.changes.extend(tags.iter().map(of_version));
     draft.inputs = version.lineage.clone();
     if let Some(run) = &version.run
         && !draft.inputs.iter().any(|input| input.role == "run")
     {
         draft = draft.input("run", Subject::unversioned(SubjectKind::Run, run.as_str()), None);
     }
-    tx.record(draft.output("model_version", version.subject(), digest))?;
+    let entry = tx.record(draft.output("model_version", version.subject(), version.digest))?;
+    event::emit(tx, entry.seq, &Event::version_created(&version, state.description.as_deref(), tags))?;
     Ok(version)
 }
 
-pub(crate) fn found(reader: &mut Reader<'_>, model: &Name, version: u64) -> Result<ModelVersion> {
+/// A version that is there and not deleted.
+pub(crate) fn found(reader: &mut Reader<'_>, model: &ModelName, version: u64) -> Result<ModelVersion> {
     queries::version(reader, model, version)?.ok_or_else(|| {
         MODEL_VERSION_NOT_FOUND
             .error(format!("model `{model}` has no version {version}"))

@@ -4,6 +4,7 @@
 //! tx.outbox("train", "alert/psi@3", …)      with the change that calls for it
 //! tx.outbox_claim("train", 10, lease)       a worker takes the oldest ones for a while
 //! tx.outbox_done(&message)                  … and says that they are delivered
+//! tx.outbox_postpone(&message, pause)       … or that they shall be tried later
 //! ```
 //! A message whose worker dies is claimed by another one when its lease has passed: delivery is at least once.
 
@@ -52,6 +53,21 @@ impl Tx<'_> {
             )?;
         }
         Ok(messages)
+    }
+
+    /// Gives a message back, with what its payload is by now. Nobody may claim it before the pause is over.
+    pub fn outbox_postpone(&mut self, message: &Message, pause: Span) -> Result<()> {
+        let until = self.now() + pause;
+        let n_rows = self.execute(
+            "UPDATE outbox SET payload = $1, claimed_by = NULL, claimed_until = $2 WHERE topic = $3 AND dedupe_key = $4",
+            &[
+                lw_core::canonical_json(&message.payload).into(),
+                until.into(),
+                (&message.topic).into(),
+                (&message.dedupe_key).into(),
+            ],
+        )?;
+        if n_rows == 1 { Ok(()) } else { Err(Error::bug(format!("the outbox has no message {message:?}"))) }
     }
 
     /// Says that a message is delivered. Doing so twice is no error.

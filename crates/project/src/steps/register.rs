@@ -39,7 +39,7 @@ pub async fn run(step: &Step) -> Result<StepOutput> {
     let owner = Actor::new(&model.owner);
     registry.put_model(ctx, &model.model, &model.description, &owner).await?;
     let new = NewVersion {
-        model: model.model.clone(),
+        model: model.model.clone().into(),
         author: owner,
         run: Some(candidate.run.clone()),
         recipe: json!({

@@ -118,6 +118,7 @@ proptest! {
             run: None,
             author: new.author,
             registered_at: lw_core::Timestamp::from_micros(0),
+            origin: lw_registry::Origin::default(),
         };
         let approvals: Vec<lw_registry::Approval> = kinds.iter().map(|kind| {
             let good = lw_registry::Approval {

@@ -3,14 +3,19 @@
 
 mod aliases;
 mod approvals;
+mod client_versions;
+mod models;
 mod promotions;
+mod protections;
+mod searches;
 mod versions;
+mod webhooks;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use lw_core::{
-    Actor, Ctx, DataType, Digest, Field, Name, Reference, Schema, SeededIds, SimulatedClock, Subject, SubjectKind, Timestamp,
+    Actor, Ctx, DataType, Digest, Field, ModelName, Reference, Schema, SeededIds, SimulatedClock, Subject, SubjectKind, Timestamp,
 };
 use lw_evaluation::Metric;
 use lw_registry::{Facts, GateDefinition, ModelVersion, NewVersion, Promotion, Registry, RivalFacts, RivalMetric, Signature};
@@ -24,8 +29,8 @@ fn ctx(actor: &str) -> Ctx {
     }
 }
 
-fn model() -> Name {
-    Name::parse("late_arrival").unwrap()
+fn model() -> ModelName {
+    ModelName::parse("late_arrival").unwrap()
 }
 
 /// A version of the model, whose content follows from `seed`.

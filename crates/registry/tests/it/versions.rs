@@ -1,4 +1,4 @@
-use lw_core::{Actor, Digest, Kind, Name, RunId, Subject, SubjectKind};
+use lw_core::{Actor, Digest, Kind, ModelName, RunId, Subject, SubjectKind};
 use lw_evaluation::{EvaluateDefinition, EvaluationData, Metric, SegmentColumn, Task, evaluate};
 use lw_registry::{Facts, MODEL_NOT_FOUND, MODEL_VERSION_NOT_FOUND};
 use lw_store::testing::both;
@@ -22,7 +22,7 @@ fn versions_count_up_and_never_change() {
         assert_eq!(registry.versions(&model(), Some(2), 10).await.unwrap(), [first]);
         assert!(registry.version(&model(), 3).await.unwrap_err().is(MODEL_VERSION_NOT_FOUND));
         let mut stray = new_version(1);
-        stray.model = Name::parse("other").unwrap();
+        stray.model = ModelName::parse("other").unwrap();
         assert!(registry.register(&ana, stray).await.unwrap_err().is(MODEL_NOT_FOUND));
         assert!(store.verify().await.unwrap().is_sound());
     });
@@ -57,7 +57,7 @@ fn a_model_is_described_once_and_changes_with_a_record() {
         assert_eq!(actions, ["model.create", "model.update"]);
         assert_eq!(registry.model(&model()).await.unwrap().owner, Actor::new("bo"));
         assert_eq!(registry.models(None, 10).await.unwrap().len(), 1);
-        let missing = registry.model(&Name::parse("other").unwrap()).await.unwrap_err();
+        let missing = registry.model(&ModelName::parse("other").unwrap()).await.unwrap_err();
         assert_eq!(missing.kind(), Kind::NotFound);
     });
 }

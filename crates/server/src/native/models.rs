@@ -1,7 +1,7 @@
 //! Models: versions, runs of their pipelines, approvals, the five answers, reproduction.
 
 use axum::extract::{Extension, Path, State};
-use lw_core::{Ctx, Digest, Name, Timestamp};
+use lw_core::{Ctx, Digest, ModelName, Name, Timestamp};
 use lw_pipelines::Start;
 use lw_project::Decision;
 use lw_registry::{Alias, ApprovalState, ModelVersion, Registry, Verdict};
@@ -38,7 +38,7 @@ fn registry(app: &App) -> Registry {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct NamePage {
-    after: Option<Name>,
+    after: Option<ModelName>,
     limit: Option<u64>,
 }
 
@@ -119,7 +119,7 @@ async fn versions(
     Path(model): Path<String>,
     Query(page): Query<VersionPage>,
 ) -> Answer<axum::Json<Value>> {
-    let (registry, model) = (registry(&app), Name::parse(&model)?);
+    let (registry, model) = (registry(&app), ModelName::parse(&model)?);
     registry.model(&model).await?;
     let mut items = Vec::new();
     for version in registry.versions(&model, page.before, page.limit.unwrap_or(100)).await? {
@@ -130,7 +130,7 @@ async fn versions(
 
 async fn version(State(app): State<App>, Path((model, number)): Path<(String, u64)>) -> Answer<axum::Json<Value>> {
     let registry = registry(&app);
-    let version = registry.version(&Name::parse(&model)?, number).await?;
+    let version = registry.version(ModelName::parse(&model)?, number).await?;
     let report = registry.report(&version.model, number).await?;
     let summary = view(&registry, &version).await?;
     Ok(axum::Json(json!({
@@ -191,7 +191,7 @@ struct WhyQuery {
 }
 
 async fn why(State(app): State<App>, Path(model): Path<String>, Query(query): Query<WhyQuery>) -> Answer<axum::Json<Value>> {
-    let answers = lw_governance::why(app.store(), &Name::parse(&model)?, query.version).await?;
+    let answers = lw_governance::why(app.store(), ModelName::parse(&model)?, query.version).await?;
     let mut value = json!(answers);
     value["text"] = answers.to_text().into();
     value["evidence"] = json!(answers.evidence());

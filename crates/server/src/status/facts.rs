@@ -1,6 +1,6 @@
 //! What the page knows about one model: read together, judged in [`super::stage`].
 
-use lw_core::{Entry, Result, Span, Subject, SubjectKind, Timestamp};
+use lw_core::{Entry, Name, Result, Span, Subject, SubjectKind, Timestamp};
 use lw_governance::Answers;
 use lw_monitoring::{Alert, Monitoring, RetrainRequest};
 use lw_pipelines::{Pipelines, RunView};
@@ -68,10 +68,17 @@ impl ModelFacts {
         let made_from = |is_data: bool| answers.as_ref().map_or_else(Vec::new, |answers| subjects(answers, is_data));
         let monitoring = Monitoring::new(store.clone());
         // A run that starts in this very moment counts.
-        let runs = Pipelines::new(store.clone()).views(Some(&name), now + Span::from_secs(1), 1).await?;
+        let project_name = Name::parse(name.as_str()).ok();
+        let (mut runs, mut alerts, mut retraining) = (Vec::new(), Vec::new(), None);
+        // Only models of projects have pipelines and monitors, and those have plain names.
+        if let Some(name) = &project_name {
+            runs = Pipelines::new(store.clone()).views(Some(name), now + Span::from_secs(1), 1).await?;
+            alerts = monitoring.alerts(Some(name)).await?;
+            retraining = monitoring.requests(name, 1).await?.into_iter().next();
+        }
         let deployments = lw_serving::all_current(store).await?;
         let endpoints = app.endpoints().endpoints();
-        let live = endpoints.iter().find(|endpoint| *endpoint.name() == name).map(|endpoint| Live {
+        let live = endpoints.iter().find(|endpoint| name == *endpoint.name()).map(|endpoint| Live {
             generation: endpoint.routes().deployment().generation,
             tallies: endpoint.tallies(),
             n_waiting: endpoint.log().n_waiting(),
@@ -80,9 +87,9 @@ impl ModelFacts {
             data: newest_entries(store, made_from(true)).await?,
             features: newest_entries(store, made_from(false)).await?,
             run: runs.into_iter().next(),
-            deployment: deployments.into_iter().find(|deployment| deployment.endpoint == name),
-            alerts: monitoring.alerts(Some(&name)).await?,
-            retraining: monitoring.requests(&name, 1).await?.into_iter().next(),
+            deployment: deployments.into_iter().find(|deployment| name == deployment.endpoint),
+            alerts,
+            retraining,
             model,
             newest,
             report,

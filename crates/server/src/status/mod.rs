@@ -8,7 +8,7 @@ use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use lw_core::{Digest, Entry, Name, Timestamp};
+use lw_core::{Digest, Entry, ModelName, Timestamp};
 use lw_registry::Registry;
 use lw_serving::{Deployment, Endpoint, Role, Tally};
 use lw_store::EntryFilter;
@@ -34,7 +34,7 @@ const STYLE: &str = include_str!("status.css");
 #[serde(deny_unknown_fields)]
 struct PageQuery {
     /// Models behind this one.
-    after: Option<Name>,
+    after: Option<ModelName>,
     /// The page stays as it is until it is asked for again.
     #[serde(default)]
     pause: bool,
@@ -64,7 +64,7 @@ async fn page(State(app): State<App>, Query(query): Query<PageQuery>) -> Answer<
         main #models {
             @if sections.len() > 1 {
                 nav aria-label="Models" { ul { @for (facts, _) in &sections {
-                    li { a href={ "#model-" (facts.model.name) } { (facts.model.name) } }
+                    li { a href={ "#" (anchor(&facts.model.name)) } { (facts.model.name) } }
                 } } }
             }
             @if sections.is_empty() && deployments.is_empty() {
@@ -72,7 +72,7 @@ async fn page(State(app): State<App>, Query(query): Query<PageQuery>) -> Answer<
                 p { "Apply a project with " code { "loopwright apply" } ", then train and deploy a model with " code { "loopwright run MODEL" } "." }
             }
             @for (facts, stages) in &sections { (model_view(facts, stages)) }
-            @if let Some(last) = &last { p { a href={ "/?after=" (last) } { "More models" } } }
+            @if let Some(last) = &last { p { a href={ "/?" (following(last)) } { "More models" } } }
             @for deployment in &deployments {
                 @let live = endpoints.iter().find(|endpoint| *endpoint.name() == deployment.endpoint);
                 (endpoint_view(deployment, live.map(|endpoint| &**endpoint)))
@@ -108,15 +108,26 @@ fn policy() -> String {
 
 /// Whoever reads slowly, or listens, can hold the page.
 fn refreshing(query: &PageQuery) -> Markup {
-    let rest = query.after.as_ref().map_or_else(String::new, |after| format!("after={after}&"));
+    let rest = query.after.as_ref().map_or_else(String::new, |after| format!("{}&", following(after)));
     html! {
         @if query.pause { "The page is held. " a href={ "/?" (rest) "pause=false" } { "Refresh it every five seconds" } }
         @else { "It looks again every five seconds. " a href={ "/?" (rest) "pause=true" } { "Hold the page" } }
     }
 }
 
+/// The part of an address that asks for the models behind one.
+fn following(name: &ModelName) -> String {
+    form_urlencoded::Serializer::new(String::new()).append_pair("after", name.as_str()).finish()
+}
+
+/// The place of a model on the page. Names of clients may hold anything, places of a page no spaces.
+fn anchor(name: &ModelName) -> String {
+    let plain = |c: char| if c.is_alphanumeric() || "_-.".contains(c) { c.to_string() } else { format!("~{:x}", u32::from(c)) };
+    format!("model-{}", name.as_str().chars().map(plain).collect::<String>())
+}
+
 fn model_view(facts: &ModelFacts, stages: &[Stage]) -> Markup {
-    let id = format!("model-{}", facts.model.name);
+    let id = anchor(&facts.model.name);
     html! {
         section aria-labelledby=(id) {
             h2 id=(id) { (facts.model.name) }

@@ -76,7 +76,7 @@ async fn registered(world: &World, champions: &[u64]) -> Registry {
     registry.put_model(&ctx, &model, "", &ctx.actor).await.unwrap();
     for seed in 1..=2_u64 {
         let version = NewVersion {
-            model: model.clone(),
+            model: model.clone().into(),
             author: ctx.actor.clone(),
             run: None,
             recipe: json!({"seed": seed}),
@@ -89,7 +89,7 @@ async fn registered(world: &World, champions: &[u64]) -> Registry {
     }
     let mut replaces = None;
     for version in champions {
-        let promotion = Promotion { model: model.clone(), version: *version, gates: vec![], n_approvals: 0, replaces };
+        let promotion = Promotion { model: model.clone().into(), version: *version, gates: vec![], n_approvals: 0, replaces };
         replaces = Some(registry.promote(&ctx, promotion).await.unwrap().pointer.version);
     }
     registry

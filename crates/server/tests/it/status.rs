@@ -21,7 +21,7 @@ async fn refused(world: &World, model: &str, description: &str) {
     let (ctx, model) = (world.app.ctx(Actor::new("ana"), "setup".into()), Name::parse(model).unwrap());
     registry.put_model(&ctx, &model, description, &Actor::new("olga")).await.unwrap();
     let version = NewVersion {
-        model: model.clone(),
+        model: model.clone().into(),
         author: ctx.actor.clone(),
         run: None,
         recipe: json!({"trainer": "boosting"}),
