@@ -56,10 +56,24 @@ pub(crate) fn newest_about(reader: &mut Reader<'_>, subject: &Subject, action: &
     Ok(reader.entries(&filter)?.pop())
 }
 
-/// The entry that registered a version of a model.
+/// The entry that registered a version of a model, under whatever name the model had then.
 pub(crate) fn registration(reader: &mut Reader<'_>, version: &Subject) -> Result<Option<Entry>> {
-    newest_about(reader, version, "model_version.register")
+    let mut version = version.clone();
+    for _ in 0..MAX_RENAMES {
+        let registered = newest_about(reader, &version, "model_version.register")?;
+        let renamed = newest_about(reader, &version, "model_version.rename")?;
+        let renamed = renamed.filter(|renamed| registered.as_ref().is_none_or(|entry| entry.seq < renamed.seq));
+        let before = renamed.and_then(|entry| entry.inputs.into_iter().find(|input| input.role == "renamed"));
+        match before {
+            Some(before) => version = before.subject,
+            None => return Ok(registered),
+        }
+    }
+    Ok(None)
 }
+
+/// How often a model was renamed at most, for the sake of an end.
+const MAX_RENAMES: usize = 100;
 
 /// The entry that made a version, such as the build of a training set or the commit of a table.
 pub(crate) fn making(reader: &mut Reader<'_>, made: &Subject) -> Result<Option<Entry>> {

@@ -2,15 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use lw_core::{Actor, Entry, Name, Reference, Result, Subject, SubjectKind};
+use lw_core::{Actor, Entry, ModelName, Reference, Result, Subject, SubjectKind};
 use lw_store::{EntryFilter, Mention, Reader};
 use serde_json::{Value, json};
 
-use super::{Answers, ApprovalFact, DataFact, FeatureFact, GateFact, RunningFact, SinceFact, VersionFact};
+use super::{
+    Answers, ApprovalFact, ClientFact, DataFact, DeletionFact, FeatureFact, GateFact, RunningFact, SinceFact, VersionFact,
+};
 use crate::lineage::walk;
 use crate::{Budget, Direction, NOTHING_TO_EXPLAIN, differences, queries};
 
-pub(super) fn answers(reader: &mut Reader<'_>, model: &Name, version: Option<u64>) -> Result<Answers> {
+pub(super) fn answers(reader: &mut Reader<'_>, model: &ModelName, version: Option<u64>) -> Result<Answers> {
     let running = running(reader, model)?;
     let version = match version.or_else(|| focus(&running)) {
         Some(version) => Some(version),
@@ -23,7 +25,7 @@ pub(super) fn answers(reader: &mut Reader<'_>, model: &Name, version: Option<u64
     let making = Making::of(reader, &registration)?;
     Ok(Answers {
         model: model.clone(),
-        version: version_fact(number, &registration),
+        version: VersionFact { deleted: deleted(reader, &subject, &registration)?, ..version_fact(number, &registration) },
         running,
         data: making.data,
         features: making.features,
@@ -46,7 +48,7 @@ fn focus(running: &[RunningFact]) -> Option<u64> {
 }
 
 /// The version that was made champion last, or else the one that was registered last.
-fn newest(reader: &mut Reader<'_>, model: &Name) -> Result<Option<u64>> {
+fn newest(reader: &mut Reader<'_>, model: &ModelName) -> Result<Option<u64>> {
     let versions = Subject::unversioned(SubjectKind::ModelVersion, model);
     let filter = EntryFilter::about(versions.clone(), Mention::Subject).action("alias.*").newest_first().limit(1000);
     let moves = reader.entries(&filter)?;
@@ -54,8 +56,12 @@ fn newest(reader: &mut Reader<'_>, model: &Name) -> Result<Option<u64>> {
     if let Some(entry) = champion {
         return Ok(entry.subject.version);
     }
-    let registered = queries::newest_about(reader, &versions, "model_version.register")?;
-    Ok(registered.and_then(|entry| entry.subject.version))
+    for action in ["model_version.register", "model_version.rename"] {
+        if let Some(entry) = queries::newest_about(reader, &versions, action)? {
+            return Ok(entry.subject.version);
+        }
+    }
+    Ok(None)
 }
 
 fn version_fact(version: u64, registration: &Entry) -> VersionFact {
@@ -67,11 +73,38 @@ fn version_fact(version: u64, registration: &Entry) -> VersionFact {
         registered_at: registration.at,
         author: author.map_or_else(|| registration.actor.clone(), Actor::new),
         code: registration.payload["recipe"]["code"].clone(),
+        client: client(registration),
+        deleted: None,
         seq: registration.seq,
     }
 }
 
-fn running(reader: &mut Reader<'_>, model: &Name) -> Result<Vec<RunningFact>> {
+fn client(registration: &Entry) -> Option<ClientFact> {
+    let recipe = &registration.payload["recipe"];
+    recipe.get("registered_by")?;
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let run = registration.inputs.iter().find(|input| input.role == "run").map(|input| input.subject.name.clone());
+    let content = &recipe["content"];
+    let content = match content["n_files"].as_u64() {
+        Some(1) => "1 file".to_owned(),
+        Some(n_files) => format!("{n_files} files"),
+        None => text(&content["digest_of"]),
+    };
+    Some(ClientFact { source: text(&recipe["source"]), run, by: registration.actor.clone(), content })
+}
+
+/// The entry that deleted a version, alone or with its model. A number may have been given again since.
+fn deleted(reader: &mut Reader<'_>, version: &Subject, registration: &Entry) -> Result<Option<DeletionFact>> {
+    for action in ["model_version.delete", "model_version.remove"] {
+        let entry = queries::newest_about(reader, version, action)?.filter(|entry| entry.seq > registration.seq);
+        if let Some(entry) = entry {
+            return Ok(Some(DeletionFact { at: entry.at, by: entry.actor, seq: entry.seq }));
+        }
+    }
+    Ok(None)
+}
+
+fn running(reader: &mut Reader<'_>, model: &ModelName) -> Result<Vec<RunningFact>> {
     let mut facts = Vec::new();
     for endpoint in queries::endpoints(reader, model.as_str())? {
         let Some(entry) = queries::newest_deployment(reader, &endpoint)? else { continue };
@@ -117,7 +150,7 @@ impl Making {
         for node in walked.nodes.iter().skip(1) {
             let Some(edge) = walked.edges.iter().find(|edge| edge.from == node.subject) else { continue };
             match node.subject.kind {
-                SubjectKind::TrainingSet | SubjectKind::Table | SubjectKind::Source => {
+                SubjectKind::TrainingSet | SubjectKind::Table | SubjectKind::Source | SubjectKind::Dataset => {
                     making.data.push(data_fact(reader, &node.subject, edge.seq)?);
                 }
                 SubjectKind::FeatureView => making.features.push(feature_fact(reader, &node.subject, edge.seq)?),

@@ -3,7 +3,7 @@
 mod facts;
 mod text;
 
-use lw_core::{Actor, Digest, Name, Result, Subject, Timestamp};
+use lw_core::{Actor, Digest, ModelName, Result, Subject, Timestamp};
 use lw_store::Store;
 use serde::{Deserialize, Serialize};
 
@@ -12,7 +12,7 @@ use crate::Difference;
 /// Which version is running, what data trained it, which features it uses, who approved it, what changed since the version before.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Answers {
-    pub model: Name,
+    pub model: ModelName,
     /// The version that the answers are about.
     pub version: VersionFact,
     /// What stands behind each endpoint that serves the model, whichever version it is.
@@ -37,6 +37,33 @@ pub struct VersionFact {
     /// The script that made it, with the digests of its files; none if none did.
     #[serde(default, skip_serializing_if = "serde_json::Value::is_null")]
     pub code: serde_json::Value,
+    /// Where a client said that it comes from; none for what a pipeline made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client: Option<ClientFact>,
+    /// When, by whom and by which entry it was deleted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deleted: Option<DeletionFact>,
+    pub seq: u64,
+}
+
+/// What a client said about a version that it registered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClientFact {
+    /// A URI such as `runs:/…/model`.
+    pub source: String,
+    /// The run that made it, if the workspace knows it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<String>,
+    /// Who sent the request; the author is who answers for it.
+    pub by: Actor,
+    /// What its digest is over.
+    pub content: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeletionFact {
+    pub at: Timestamp,
+    pub by: Actor,
     pub seq: u64,
 }
 
@@ -113,8 +140,8 @@ pub struct SinceFact {
 }
 
 /// Answers for a version; without one, for the version that is running, or else the champion, or else the newest.
-pub async fn why(store: &Store, model: &Name, version: Option<u64>) -> Result<Answers> {
-    let model = model.clone();
+pub async fn why(store: &Store, model: impl Into<ModelName>, version: Option<u64>) -> Result<Answers> {
+    let model = model.into();
     store.read(move |reader| facts::answers(reader, &model, version)).await
 }
 
@@ -122,6 +149,7 @@ impl Answers {
     /// The sequence numbers of all entries that the answers rest on, in order.
     pub fn evidence(&self) -> Vec<u64> {
         let mut seqs = vec![self.version.seq];
+        seqs.extend(self.version.deleted.iter().map(|fact| fact.seq));
         seqs.extend(self.running.iter().map(|fact| fact.seq));
         seqs.extend(self.data.iter().flat_map(|fact| [Some(fact.seq), fact.made_by]).flatten());
         seqs.extend(self.features.iter().map(|fact| fact.seq));

@@ -21,6 +21,7 @@ pub(super) fn render(answers: &Answers) -> String {
         answers.version.seq,
     );
     code(&mut page, answers);
+    client(&mut page, answers);
     running(&mut page, answers);
     data(&mut page, answers);
     features(&mut page, answers);
@@ -64,6 +65,19 @@ fn code(page: &mut Page, answers: &Answers) {
         code["digest"].as_str().and_then(|text| Digest::parse(text).ok()).map_or_else(String::new, |digest| digest.short());
     let others = if files.len() > 1 { format!(", with {} other files", files.len() - 1) } else { String::new() };
     page.line(&format!("made by the script {script} ({digest}{others})"), answers.version.seq);
+}
+
+/// What a client brought, and what became of it.
+fn client(page: &mut Page, answers: &Answers) {
+    if let Some(fact) = &answers.version.client {
+        let run = fact.run.as_ref().map_or_else(String::new, |run| format!(", made by run {run}"));
+        let by = if fact.by == answers.version.author { String::new() } else { format!(" (sent by {})", fact.by) };
+        let text = format!("brought by an MLflow client{by} from {}{run}; its digest is over {}", fact.source, fact.content);
+        page.line(&text, answers.version.seq);
+    }
+    if let Some(fact) = &answers.version.deleted {
+        page.line(&format!("deleted {} by {}", fact.at, fact.by), fact.seq);
+    }
 }
 
 fn running(page: &mut Page, answers: &Answers) {
