@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use lw_core::{Ctx, Result};
-use lw_registry::Registry;
+use lw_registry::{Reach, Registry, Webhooks};
 use lw_store::{Artifacts, Store};
 use lw_tracking::Tracking;
 use tokio::sync::OnceCell;
@@ -17,13 +17,21 @@ struct Inner {
     tracking: Tracking,
     registry: Registry,
     artifacts: Artifacts,
+    webhooks: Webhooks,
     has_default: OnceCell<()>,
 }
 
 impl Face {
+    /// Webhooks reach public addresses alone.
     pub fn new(store: Store, artifacts: Artifacts) -> Self {
+        Self::reaching(store, artifacts, Reach::PUBLIC)
+    }
+
+    /// A face whose webhooks reach what is said here.
+    pub fn reaching(store: Store, artifacts: Artifacts, reach: Reach) -> Self {
+        let webhooks = Webhooks::new(store.clone(), reach);
         let (tracking, registry) = (Tracking::new(store.clone()), Registry::new(store));
-        Self(Arc::new(Inner { tracking, registry, artifacts, has_default: OnceCell::new() }))
+        Self(Arc::new(Inner { tracking, registry, artifacts, webhooks, has_default: OnceCell::new() }))
     }
 
     pub fn tracking(&self) -> &Tracking {
@@ -43,5 +51,9 @@ impl Face {
 
     pub fn artifacts(&self) -> &Artifacts {
         &self.0.artifacts
+    }
+
+    pub fn webhooks(&self) -> &Webhooks {
+        &self.0.webhooks
     }
 }

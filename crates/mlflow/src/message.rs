@@ -217,6 +217,11 @@ impl<'a> Fields<'a> {
         Refusal::invalid(format!("Missing value for required parameter '{}{name}'. {SEE_DOCS}", self.path))
     }
 
+    /// Refuses the value of a field, whatever it is, as one that cannot be.
+    pub(crate) fn refused(&self, name: &str) -> Refusal {
+        self.mistyped(name, self.get(name).unwrap_or(&Value::Null))
+    }
+
     pub fn mistyped(&self, name: &str, value: &Value) -> Refusal {
         Refusal::invalid(format!(
             "Invalid value {value} for parameter '{}{name}' supplied:  Hint: Value was of type '{}'. {SEE_DOCS}",

@@ -6,7 +6,7 @@ use axum::routing::{MethodFilter, MethodRouter, on};
 use lw_governance::Action;
 
 use crate::face::Face;
-use crate::{experiments, logged_models, metrics, runs, server_info};
+use crate::{experiments, logged_models, metrics, model_versions, registered_models, runs, server_info, webhooks};
 
 /// One route: method, path, and what it does to what. The server's guard asks for the action before the handler runs.
 pub struct Route {
@@ -44,8 +44,17 @@ pub(crate) use both;
 
 /// Every route of the protocol.
 pub fn routes() -> Vec<Route> {
-    [server_info::routes(), experiments::routes(), runs::routes(), metrics::routes(), logged_models::routes()]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        server_info::routes(),
+        experiments::routes(),
+        runs::routes(),
+        metrics::routes(),
+        logged_models::routes(),
+        registered_models::routes(),
+        model_versions::routes(),
+        webhooks::routes(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
