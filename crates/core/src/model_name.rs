@@ -116,9 +116,6 @@ mod tests {
         for bad in ["", "  ", "a/b", "a:b", ".", "..", "..a", &"n".repeat(257)] {
             assert!(ModelName::parse(bad).unwrap_err().is(BAD_MODEL_NAME), "{bad:?}");
         }
-        assert_eq!(
-            ModelName::parse("a/b").unwrap_err().message(),
-            "Invalid model name 'a/b'. Names cannot contain '/' or ':'."
-        );
+        assert_eq!(ModelName::parse("a/b").unwrap_err().message(), "Invalid model name 'a/b'. Names cannot contain '/' or ':'.");
     }
 }

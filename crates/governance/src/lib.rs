@@ -17,7 +17,9 @@ mod token;
 mod token_file;
 
 pub use access::{Action, Caller, Role, check_other, permit};
-pub use answers::{Answers, ApprovalFact, ClientFact, DataFact, DeletionFact, FeatureFact, GateFact, RunningFact, SinceFact, VersionFact, why};
+pub use answers::{
+    Answers, ApprovalFact, ClientFact, DataFact, DeletionFact, FeatureFact, GateFact, RunningFact, SinceFact, VersionFact, why,
+};
 pub use difference::{Difference, differences};
 pub use failures::*;
 pub use identity::{Identity, NewIdentity, Refusal, RoleChange, parse_actor};

@@ -39,8 +39,12 @@ impl Format {
             [0x80, 2..=5, ..] => Self::Pickle,
             [b'P', b'K', 3, 4, ..] => Self::of_archive(&name, head),
             [0x89, b'H', b'D', b'F', b'\r', b'\n', 0x1a, b'\n', ..] => Self::Hdf5,
-            [0x78, 0x01 | 0x5e | 0x9c | 0xda, ..] | [0x1f, 0x8b, ..] | [b'B', b'Z', b'h', ..] | [0xfd, b'7', b'z', b'X', b'Z', ..]
-            | [0x04, 0x22, 0x4d, 0x18, ..] | [0x28, 0xb5, 0x2f, 0xfd, ..]
+            [0x78, 0x01 | 0x5e | 0x9c | 0xda, ..]
+            | [0x1f, 0x8b, ..]
+            | [b'B', b'Z', b'h', ..]
+            | [0xfd, b'7', b'z', b'X', b'Z', ..]
+            | [0x04, 0x22, 0x4d, 0x18, ..]
+            | [0x28, 0xb5, 0x2f, 0xfd, ..]
                 if is_named(&[".pkl", ".pickle", ".joblib", ".pkl.gz", ".z", ".cloudpickle"]) =>
             {
                 Self::CompressedPickle

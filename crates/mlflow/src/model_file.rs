@@ -102,10 +102,7 @@ mod tests {
         assert_eq!(file.flavors.keys().collect::<Vec<_>>(), ["python_function", "sklearn"]);
         let field = |name: &str, data_type, nullable| Field { name: name.to_owned(), data_type, nullable };
         let signature = file.signature();
-        assert_eq!(
-            signature.inputs.0,
-            [field("hour", DataType::Float64, false), field("n", DataType::Int64, true)]
-        );
+        assert_eq!(signature.inputs.0, [field("hour", DataType::Float64, false), field("n", DataType::Int64, true)]);
         assert_eq!(signature.outputs.0, [field("output", DataType::Int64, false)]);
         assert_eq!(ModelFile::parse("just words").map(|file| file.signature()), None);
     }

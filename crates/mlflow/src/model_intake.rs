@@ -11,7 +11,9 @@ use crate::Refusal;
 use crate::face::Face;
 use crate::model_content::{Format, HEAD_BYTES};
 use crate::model_file::ModelFile;
-use crate::model_places::{File, LoggedModelFacts, RunFacts, files_at, head, logged_model_facts, run_facts, whole};
+use crate::model_places::{
+    File, LoggedModelFacts, RunFacts, files_at, head, logged_model_facts, run_facts, tell_logged_model, whole,
+};
 use crate::model_source::{self as source, Address, ModelUri, Owner, Place};
 use crate::refusal::Answer;
 use crate::registry_answer::{About, existing, number};
@@ -106,7 +108,11 @@ pub(crate) async fn take_in(face: &Face, ctx: &Ctx, is_owner: bool, request: Req
     };
     let wanted = ClientVersion { new, origin, description: Some(request.description.to_owned()), tags: request.tags };
     let registered = face.registry().register_of_client(ctx, wanted).await;
-    registered.map_err(|error| About::model(&name).refusal(error))
+    let record = registered.map_err(|error| About::model(&name).refusal(error))?;
+    if let Some(facts) = model_facts.filter(|facts| record.version.origin.logged_model.as_deref() == Some(facts.id.as_str())) {
+        tell_logged_model(face, ctx, &facts, &record.version).await?;
+    }
+    Ok(record)
 }
 
 fn as_given(request: &Request<'_>) -> Resolved {
@@ -276,18 +282,14 @@ fn recipe(resolved: &Resolved, location: &str, content: Value) -> Value {
 }
 
 /// What a version was made from: its run, what the run read, the logged model, or the version that it copies.
-fn lineage(
-    run: Option<&RunFacts>,
-    model: Option<&LoggedModelFacts>,
-    copied: Option<&VersionRecord>,
-) -> Vec<Reference> {
+fn lineage(run: Option<&RunFacts>, model: Option<&LoggedModelFacts>, copied: Option<&VersionRecord>) -> Vec<Reference> {
     let mut lineage = Vec::new();
     if let Some(run) = run {
         lineage.push(Reference::new("run", Subject::unversioned(SubjectKind::Run, run.id.as_str()), None));
         lineage.extend(run.datasets.iter().cloned());
     }
     if let Some(model) = model {
-        lineage.push(Reference::new("logged_model", Subject::unversioned(SubjectKind::LoggedModel, &model.id), None));
+        lineage.push(Reference::new("logged_model", model.id.subject(), None));
     }
     if let Some(copied) = copied {
         lineage.push(Reference::new("copied", copied.version.subject(), copied.version.digest));

@@ -1,8 +1,9 @@
 //! What tracking knows of the runs and logged models that versions come from.
 
 use bytes::Bytes;
-use lw_core::{Digest, Reference, RunId, Subject, SubjectKind};
-use lw_tracking::RUN_NOT_FOUND;
+use lw_core::{Ctx, Digest, Reference, RunId, Subject, SubjectKind};
+use lw_registry::ModelVersion;
+use lw_tracking::{LOGGED_MODEL_NOT_FOUND, LoggedModelId, RUN_NOT_FOUND};
 
 use crate::face::Face;
 use crate::model_intake::{parse_run, user_of};
@@ -23,7 +24,7 @@ pub(crate) struct RunFacts {
 /// A logged model that a version comes from.
 #[derive(Debug, Clone)]
 pub(crate) struct LoggedModelFacts {
-    pub id: String,
+    pub id: LoggedModelId,
     pub root: String,
     /// Empty if no run made it.
     pub source_run: String,
@@ -46,21 +47,37 @@ pub(crate) async fn run_facts(face: &Face, id: &str) -> Answer<Option<RunFacts>>
         Err(error) if error.is(RUN_NOT_FOUND) => return Ok(None),
         Err(error) => return Err(error.into()),
     };
+    // A dataset of ours is named as the version that it is; another one by its name and its digest.
     let dataset = |dataset: &lw_tracking::DatasetInput| {
-        let name = format!("{}:{}", dataset.name, dataset.digest);
-        Reference::new("dataset", Subject::unversioned(SubjectKind::Dataset, name), None)
+        let foreign = || Subject::unversioned(SubjectKind::Dataset, format!("{}:{}", dataset.name, dataset.digest));
+        Reference::new("dataset", dataset.subject().unwrap_or_else(foreign), None)
     };
-    Ok(Some(RunFacts {
-        root: format!("mlflow-artifacts:/{}/{id}/artifacts", data.run.experiment.number()),
-        user: user_of(&data.tags),
-        datasets: data.datasets.iter().map(dataset).collect(),
-        id,
-    }))
+    let user = user_of(&data.tags).or(Some(data.run.user_id)).filter(|user| !user.is_empty());
+    let datasets = data.datasets.iter().map(dataset).collect();
+    Ok(Some(RunFacts { root: data.run.artifact_uri, user, datasets, id }))
 }
 
 /// The logged model with this id, if there is one.
-pub(crate) async fn logged_model_facts(_face: &Face, _id: &str) -> Answer<Option<LoggedModelFacts>> {
-    Ok(None)
+pub(crate) async fn logged_model_facts(face: &Face, id: &str) -> Answer<Option<LoggedModelFacts>> {
+    let Ok(id) = LoggedModelId::parse(id) else { return Ok(None) };
+    match face.tracking().logged_model(&id).await {
+        Ok(data) => Ok(Some(LoggedModelFacts { root: data.model.artifact_uri, source_run: data.model.source_run, id })),
+        Err(error) if error.is(LOGGED_MODEL_NOT_FOUND) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The tag by which clients find the versions of a logged model.
+const VERSIONS_TAG: &str = "mlflow.modelVersions";
+
+/// Tells the logged model that a version was made of it.
+pub(crate) async fn tell_logged_model(face: &Face, ctx: &Ctx, facts: &LoggedModelFacts, version: &ModelVersion) -> Answer<()> {
+    let data = face.tracking().logged_model(&facts.id).await?;
+    let known = data.tags.get(VERSIONS_TAG).and_then(|text| serde_json::from_str(text).ok());
+    let mut versions: Vec<serde_json::Value> = known.unwrap_or_default();
+    versions.push(serde_json::json!({"name": version.model, "version": version.version}));
+    let text = serde_json::Value::from(versions).to_string();
+    Ok(face.tracking().tag_logged_model(ctx, &facts.id, vec![(VERSIONS_TAG.to_owned(), text)]).await?)
 }
 
 /// The files at a place, by path.

@@ -9,8 +9,7 @@ use crate::Refusal;
 use crate::refusal::Answer;
 
 /// Schemes with which a server would connect to the host that the address names.
-const HOST_ADDRESSED: [&str; 10] =
-    ["ftp", "sftp", "hdfs", "viewfs", "http", "https", "mlflow-artifacts", "r2", "b2", "abfss"];
+const HOST_ADDRESSED: [&str; 10] = ["ftp", "sftp", "hdfs", "viewfs", "http", "https", "mlflow-artifacts", "r2", "b2", "abfss"];
 const PROMPT_PLACEHOLDERS: [&str; 2] = ["dummy-source", "prompt-template"];
 
 /// The parts of an address, divided as MLflow divides them.
@@ -64,8 +63,7 @@ impl<'a> Address<'a> {
 }
 
 fn is_scheme(text: &str) -> bool {
-    text.starts_with(|c: char| c.is_ascii_alphabetic())
-        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b))
+    text.starts_with(|c: char| c.is_ascii_alphabetic()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b))
 }
 
 /// Percent-decoded until nothing is left to decode; in queries a `+` is a space.

@@ -30,9 +30,7 @@ pub(crate) fn model(record: &ModelRecord) -> Value {
     }
     put_tags(&mut answer, &record.tags);
     if !record.aliases.is_empty() {
-        let alias = |pointer: &lw_registry::AliasPointer| {
-            json!({"alias": pointer.alias, "version": pointer.version.to_string()})
-        };
+        let alias = |pointer: &lw_registry::AliasPointer| json!({"alias": pointer.alias, "version": pointer.version.to_string()});
         answer["aliases"] = record.aliases.iter().map(alias).collect();
     }
     answer

@@ -29,9 +29,8 @@ pub(crate) fn routes() -> Vec<Route> {
 }
 
 fn shown(webhook: &Webhook) -> Value {
-    let event = |kind: &EventKind| {
-        json!({"entity": kind.entity().to_ascii_uppercase(), "action": kind.action().to_ascii_uppercase()})
-    };
+    let event =
+        |kind: &EventKind| json!({"entity": kind.entity().to_ascii_uppercase(), "action": kind.action().to_ascii_uppercase()});
     let mut answer = json!({
         "webhook_id": webhook.id,
         "name": webhook.name,
@@ -85,10 +84,7 @@ fn event(fields: &Fields<'_>) -> Answer<EventKind> {
     of_entity.iter().copied().find(|kind| kind.action() == action).ok_or_else(|| {
         let mut valid: Vec<String> = of_entity.iter().map(|kind| format!("'{}'", kind.action())).collect();
         valid.sort();
-        Refusal::invalid(format!(
-            "Invalid action '{action}' for entity '{entity}'. Valid actions are: [{}]",
-            valid.join(", ")
-        ))
+        Refusal::invalid(format!("Invalid action '{action}' for entity '{entity}'. Valid actions are: [{}]", valid.join(", ")))
     })
 }
 
@@ -147,12 +143,7 @@ async fn get(State(face): State<Face>, Path(id): Path<String>) -> Answered {
     Ok(axum::Json(json!({"webhook": shown(&webhook)})))
 }
 
-async fn update(
-    State(face): State<Face>,
-    Extension(ctx): Extension<Ctx>,
-    Path(id): Path<String>,
-    message: Message,
-) -> Answered {
+async fn update(State(face): State<Face>, Extension(ctx): Extension<Ctx>, Path(id): Path<String>, message: Message) -> Answered {
     let fields = message.fields();
     let filled = |name: &str| Ok::<_, Refusal>(fields.text(name)?.filter(|text| !text.is_empty()).map(str::to_owned));
     let update = WebhookUpdate {
@@ -172,12 +163,7 @@ async fn delete(State(face): State<Face>, Extension(ctx): Extension<Ctx>, Path(i
     Ok(axum::Json(json!({})))
 }
 
-async fn test(
-    State(face): State<Face>,
-    Extension(ctx): Extension<Ctx>,
-    Path(id): Path<String>,
-    message: Message,
-) -> Answered {
+async fn test(State(face): State<Face>, Extension(ctx): Extension<Ctx>, Path(id): Path<String>, message: Message) -> Answered {
     let asked = message.fields().message("event")?.as_ref().map(event).transpose()?;
     let attempt = face.webhooks().test(&ctx, &id, asked).await.map_err(refusal)?;
     let success = attempt.is_success();

@@ -20,8 +20,7 @@ impl Alias {
     /// `bad-alias`, in the words that MLflow's clients know.
     pub fn parse(text: &str) -> Result<Self> {
         let alias = Self::parse_reserved(text)?;
-        let is_version =
-            text.strip_prefix(['v', 'V']).is_some_and(|rest| !rest.is_empty() && rest.chars().all(char::is_numeric));
+        let is_version = text.strip_prefix(['v', 'V']).is_some_and(|rest| !rest.is_empty() && rest.chars().all(char::is_numeric));
         if alias.is_latest() {
             return Err(bad("'latest' alias name (case insensitive) is reserved.".to_owned()));
         }
@@ -123,13 +122,7 @@ impl Registry {
     ///
     /// # Errors
     /// `model-protected`, `model-version-not-found`.
-    pub async fn set_alias(
-        &self,
-        ctx: &Ctx,
-        model: impl Into<ModelName>,
-        alias: &Alias,
-        version: u64,
-    ) -> Result<AliasPointer> {
+    pub async fn set_alias(&self, ctx: &Ctx, model: impl Into<ModelName>, alias: &Alias, version: u64) -> Result<AliasPointer> {
         let (model, alias) = (model.into(), alias.clone());
         self.store
             .write(ctx, move |tx| {

@@ -94,12 +94,26 @@ impl Registry {
     /// # Errors
     /// `approval-forbidden` for the author and for machines, `report-changed` if the report is another one by now; `gates-refused` and
     /// `approval-refused` where a grant could have no effect.
-    pub async fn approve(&self, ctx: &Ctx, model: impl Into<ModelName>, version: u64, report: &Digest, reason: &str) -> Result<Approval> {
+    pub async fn approve(
+        &self,
+        ctx: &Ctx,
+        model: impl Into<ModelName>,
+        version: u64,
+        report: &Digest,
+        reason: &str,
+    ) -> Result<Approval> {
         self.decide_approval(ctx, model, version, report, Verdict::Granted, reason).await
     }
 
     /// The acting person refuses approval, with the reason that the author will read.
-    pub async fn refuse(&self, ctx: &Ctx, model: impl Into<ModelName>, version: u64, report: &Digest, reason: &str) -> Result<Approval> {
+    pub async fn refuse(
+        &self,
+        ctx: &Ctx,
+        model: impl Into<ModelName>,
+        version: u64,
+        report: &Digest,
+        reason: &str,
+    ) -> Result<Approval> {
         self.decide_approval(ctx, model, version, report, Verdict::Refused, reason).await
     }
 

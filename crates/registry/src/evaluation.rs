@@ -83,7 +83,13 @@ impl GateDecision {
 
 impl Registry {
     /// Makes a report the one that counts for a version. Another report voids the gates and approvals that saw the one before.
-    pub async fn attach_report(&self, ctx: &Ctx, model: impl Into<ModelName>, version: u64, report: &Report) -> Result<AttachedReport> {
+    pub async fn attach_report(
+        &self,
+        ctx: &Ctx,
+        model: impl Into<ModelName>,
+        version: u64,
+        report: &Report,
+    ) -> Result<AttachedReport> {
         self.attach_facts(ctx, model, version, report.digest(), Facts::from(report)).await
     }
 
@@ -107,7 +113,13 @@ impl Registry {
 
     /// Holds the attached report against the gates and records what they said, whether they pass or refuse. The same decision over
     /// the same report and champion is recorded once.
-    pub async fn decide_gates(&self, ctx: &Ctx, model: impl Into<ModelName>, version: u64, gates: &[GateDefinition]) -> Result<GateDecision> {
+    pub async fn decide_gates(
+        &self,
+        ctx: &Ctx,
+        model: impl Into<ModelName>,
+        version: u64,
+        gates: &[GateDefinition],
+    ) -> Result<GateDecision> {
         gates.iter().try_for_each(GateDefinition::check)?;
         let (model, gates) = (model.into(), gates.to_vec());
         self.store.write(ctx, move |tx| decide_in(tx, &model, version, &gates)).await

@@ -89,7 +89,9 @@ impl EventKind {
             Self::VersionTagSet | Self::PromptVersionTagSet => {
                 json!({"name": name, "version": "1", "key": "example_key", "value": "example_value"})
             }
-            Self::VersionTagDeleted | Self::PromptVersionTagDeleted => json!({"name": name, "version": "1", "key": "example_key"}),
+            Self::VersionTagDeleted | Self::PromptVersionTagDeleted => {
+                json!({"name": name, "version": "1", "key": "example_key"})
+            }
             Self::PromptTagSet => json!({"name": name, "key": "example_key", "value": "example_value"}),
             Self::PromptTagDeleted => json!({"name": name, "key": "example_key"}),
             Self::AliasCreated | Self::PromptAliasCreated => json!({"name": name, "alias": "example_alias", "version": "1"}),
@@ -118,7 +120,8 @@ impl Event {
     }
 
     pub fn model_created(model: &Model, tags: &Tags) -> Self {
-        let told = |kind, tags: Tags| Self::new(kind, json!({"name": model.name, "tags": tags, "description": model.description}));
+        let told =
+            |kind, tags: Tags| Self::new(kind, json!({"name": model.name, "tags": tags, "description": model.description}));
         if is_prompt(tags) {
             return told(EventKind::PromptCreated, without(tags, &[PROMPT_TAG, PROMPT_TYPE_TAG]));
         }

@@ -51,13 +51,7 @@ impl Model {
 
 impl Registry {
     /// Makes a model, or gives it another description or owner. Saying the same again records nothing.
-    pub async fn put_model(
-        &self,
-        ctx: &Ctx,
-        name: impl Into<ModelName>,
-        description: &str,
-        owner: &Actor,
-    ) -> Result<Model> {
+    pub async fn put_model(&self, ctx: &Ctx, name: impl Into<ModelName>, description: &str, owner: &Actor) -> Result<Model> {
         let (name, description, owner) = (name.into(), description.to_owned(), owner.clone());
         self.store.write(ctx, move |tx| put(tx, name, description, owner)).await
     }

@@ -96,7 +96,9 @@ fn hint(model: &ModelName, deed: Deed<'_>, protection: &Protection) -> String {
             "Define the model in a project (models/{model}.yaml with its gates, then `loopwright apply`), whose versions are \
              promoted by `loopwright approve`; or use another alias"
         ),
-        Deed::DeleteVersion(_) => "Promote another version first, or take the model out of service with `loopwright retire`".to_owned(),
+        Deed::DeleteVersion(_) => {
+            "Promote another version first, or take the model out of service with `loopwright retire`".to_owned()
+        }
         Deed::Delete | Deed::Rename if protection.is_defined => {
             format!("Remove models/{model}.yaml from the project and `loopwright apply` first")
         }

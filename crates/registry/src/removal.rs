@@ -23,12 +23,7 @@ impl Registry {
     ///
     /// # Errors
     /// `model-not-found`, `model-exists`; `model-protected` where the applied project defines either name, or it is in use.
-    pub async fn rename_model(
-        &self,
-        ctx: &Ctx,
-        model: impl Into<ModelName>,
-        to: impl Into<ModelName>,
-    ) -> Result<ModelRecord> {
+    pub async fn rename_model(&self, ctx: &Ctx, model: impl Into<ModelName>, to: impl Into<ModelName>) -> Result<ModelRecord> {
         let (model, to) = (model.into(), to.into());
         self.store.write(ctx, move |tx| rename(tx, &model, to)).await
     }
@@ -50,7 +45,8 @@ fn delete(tx: &mut Tx<'_>, name: &ModelName) -> Result<()> {
     let mut draft = Draft::new("model.delete", model.subject()).payload(payload);
     draft.changes.push(Change::remove("model").key("name", name));
     draft.changes.extend(tags.keys().map(|key| Change::remove("model_tag").key("model", name).key("tag_key", key)));
-    let gone = aliases.iter().map(|pointer| Change::remove("model_alias").key("model", name).key("alias", pointer.alias.as_str()));
+    let gone =
+        aliases.iter().map(|pointer| Change::remove("model_alias").key("model", name).key("alias", pointer.alias.as_str()));
     draft.changes.extend(gone);
     tx.record(draft)?;
     Ok(())
@@ -66,7 +62,11 @@ fn rename(tx: &mut Tx<'_>, name: &ModelName, to: ModelName) -> Result<ModelRecor
     let now = tx.now();
     if *name == to {
         let touched = Model { updated_at: now, ..model };
-        tx.record(Draft::new("model.rename", touched.subject()).payload(json!({"before": name, "after": name})).change(touched.change()))?;
+        tx.record(
+            Draft::new("model.rename", touched.subject())
+                .payload(json!({"before": name, "after": name}))
+                .change(touched.change()),
+        )?;
         return of_model(tx, touched);
     }
     let renamed = Model { name: to, updated_at: now, ..model };

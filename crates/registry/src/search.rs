@@ -134,10 +134,10 @@ impl Statement {
         let mut terms = self.order.terms;
         terms.extend(ties.iter().filter(|(name, _)| !is_ordered(name)).map(|(_, term)| (*term).to_owned()));
         let joins = self.order.joins.join(" ");
-        let condition = if self.conditions.is_empty() { String::new() } else { format!("WHERE {}", self.conditions.join(" AND ")) };
+        let condition =
+            if self.conditions.is_empty() { String::new() } else { format!("WHERE {}", self.conditions.join(" AND ")) };
         let (limit, offset) = (self.parameters.bind(limit + 1), self.parameters.bind(offset));
-        let sql =
-            format!("{} {joins} {condition} ORDER BY {} LIMIT {limit} OFFSET {offset}", self.select, terms.join(", "));
+        let sql = format!("{} {joins} {condition} ORDER BY {} LIMIT {limit} OFFSET {offset}", self.select, terms.join(", "));
         reader.query(&sql, &self.parameters.into_scalars())
     }
 }

@@ -25,9 +25,7 @@ impl Stage {
         Self::ALL.into_iter().find(|stage| stage.name().eq_ignore_ascii_case(text)).ok_or_else(|| {
             let shown: String = text.chars().take(80).collect();
             BAD_STAGE
-                .error(format!(
-                    "Invalid Model Version stage: {shown}. Value must be one of None, Staging, Production, Archived."
-                ))
+                .error(format!("Invalid Model Version stage: {shown}. Value must be one of None, Staging, Production, Archived."))
                 .hint("write one of the four")
         })
     }

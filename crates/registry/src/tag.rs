@@ -44,7 +44,8 @@ pub(crate) fn check(key: &str, value: &str) -> Result<()> {
 }
 
 pub(crate) fn check_key(key: &str) -> Result<()> {
-    let supplied = |why: String| bad(format!("Invalid value {} for parameter 'key' supplied: {why}", Value::from(shortened(key))));
+    let supplied =
+        |why: String| bad(format!("Invalid value {} for parameter 'key' supplied: {why}", Value::from(shortened(key))));
     if !key.chars().all(|c| c.is_alphanumeric() || "_/.- :".contains(c)) {
         return Err(supplied(
             "Names may only contain alphanumerics, underscores (_), dashes (-), periods (.), spaces ( ), colon(:) and slashes (/)."
@@ -211,15 +212,13 @@ mod tests {
                  not resolve to other names when treated as such. This name would resolve to '{to}'"
             )
         };
-        for (key, to) in [("a//b", "a/b"), ("a/../b", "b"), ("", "."), ("/a", "/a"), ("../a", "../a"), ("a/", "a"), ("./a", "a")] {
+        for (key, to) in [("a//b", "a/b"), ("a/../b", "b"), ("", "."), ("/a", "/a"), ("../a", "../a"), ("a/", "a"), ("./a", "a")]
+        {
             check_said(key, Some(&resolves(key, to)));
         }
         assert!(super::check("a*b", "").unwrap_err().message().contains("Names may only contain alphanumerics"));
         check_said(&"k".repeat(251), Some("'key' exceeds the maximum length of 250 characters"));
         let long = "v".repeat(100_001);
-        assert_eq!(
-            super::check("a", &long).unwrap_err().message(),
-            "'value' exceeds the maximum length of 100000 characters"
-        );
+        assert_eq!(super::check("a", &long).unwrap_err().message(), "'value' exceeds the maximum length of 100000 characters");
     }
 }

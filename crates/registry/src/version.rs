@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use lw_core::{
-    Actor, Change, Ctx, Digest, Draft, ModelName, Reference, Result, RunId, Schema, Subject, SubjectKind, Timestamp, canonical_json,
+    Actor, Change, Ctx, Digest, Draft, ModelName, Reference, Result, RunId, Schema, Subject, SubjectKind, Timestamp,
+    canonical_json,
 };
 use lw_store::{Reader, Row, Tx};
 use serde::{Deserialize, Serialize};

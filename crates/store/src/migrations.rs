@@ -169,8 +169,11 @@ mod tests {
         sql: "-- governed: thing\nCREATE TABLE thing (name TEXT PRIMARY KEY, size BIGINT NOT NULL);",
     };
     const WIDER: Migration = Migration { id: 3, name: "0003_colour", sql: "ALTER TABLE thing ADD COLUMN colour TEXT;" };
-    const BROKEN: Migration =
-        Migration { id: 4, name: "0004_broken", sql: "ALTER TABLE thing ADD COLUMN weight BIGINT; INSERT INTO nowhere VALUES (1);" };
+    const BROKEN: Migration = Migration {
+        id: 4,
+        name: "0004_broken",
+        sql: "ALTER TABLE thing ADD COLUMN weight BIGINT; INSERT INTO nowhere VALUES (1);",
+    };
 
     fn ledger() -> Migration {
         let Migration { id, name, sql } = &MIGRATIONS[0];

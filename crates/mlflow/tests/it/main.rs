@@ -4,6 +4,10 @@
 mod experiments;
 mod logged_models;
 mod metrics;
+mod model_versions;
+mod registered_models;
+mod registry_world;
 mod runs;
 mod search;
+mod webhooks;
 mod world;

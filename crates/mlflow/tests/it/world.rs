@@ -13,6 +13,7 @@ use tower::ServiceExt as _;
 
 pub struct World {
     router: Router,
+    pub face: Face,
     pub store: Store,
     _directory: TestDirectory,
 }
@@ -24,14 +25,27 @@ pub fn both<F: AsyncFn(World)>(test: F) {
         let store = Store::open(&url).unwrap();
         let artifacts = Artifacts::open(&format!("file://{}", directory.path().join("artifacts").display())).unwrap();
         let face = Face::new(store.clone(), artifacts);
-        let router = routes().into_iter().fold(Router::new(), |router, route| router.route(route.path, route.handler));
-        let ctx = Ctx::real(Actor::new("ana"), "request-1");
-        let world = World { router: router.layer(Extension(ctx)).with_state(face), store, _directory: directory };
-        test(world)
+        test(World { router: router(&face, "ana"), face, store, _directory: directory })
     });
 }
 
+fn router(face: &Face, actor: &str) -> Router {
+    let router = routes().into_iter().fold(Router::new(), |router, route| router.route(route.path, route.handler));
+    router.layer(Extension(Ctx::real(Actor::new(actor), "request-1"))).with_state(face.clone())
+}
+
 impl World {
+    /// The same server for another caller.
+    pub fn acting_as(self, actor: &str) -> Self {
+        Self { router: router(&self.face, actor), ..self }
+    }
+
+    /// The same server, whose webhooks may reach this machine.
+    pub fn reaching_loopback(self) -> Self {
+        let face = Face::reaching(self.store.clone(), self.face.artifacts().clone(), lw_registry::Reach::LOOPBACK);
+        Self { router: router(&face, "ana"), face, ..self }
+    }
+
     pub async fn send(&self, request: Request<Body>) -> (StatusCode, Vec<u8>) {
         let response = self.router.clone().oneshot(request).await.unwrap();
         let status = response.status();

@@ -74,12 +74,7 @@ pub(crate) fn version_with_digest(reader: &mut Reader<'_>, model: &ModelName, di
 }
 
 /// Newest first.
-pub(crate) fn versions(
-    reader: &mut Reader<'_>,
-    model: &ModelName,
-    before: Option<u64>,
-    limit: u64,
-) -> Result<Vec<ModelVersion>> {
+pub(crate) fn versions(reader: &mut Reader<'_>, model: &ModelName, before: Option<u64>, limit: u64) -> Result<Vec<ModelVersion>> {
     let sql = format!("{STANDING} AND v.version < $2 ORDER BY v.version DESC LIMIT $3");
     let rows = reader.query(&sql, &[model.into(), before.unwrap_or(u64::MAX).into(), limit.into()])?;
     rows.iter().map(ModelVersion::of).collect()

@@ -55,9 +55,9 @@ impl Reach {
             }
         };
         match addresses.into_iter().find(|address| !self.allows(*address)) {
-            Some(address) => Err(bad(format!(
-                "Webhook URL must not resolve to a non-public IP address. '{host}' resolves to {address}."
-            ))),
+            Some(address) => {
+                Err(bad(format!("Webhook URL must not resolve to a non-public IP address. '{host}' resolves to {address}.")))
+            }
             None => Ok(()),
         }
     }
@@ -119,9 +119,26 @@ mod tests {
             assert!(Reach::PUBLIC.allows(public.parse().unwrap()), "{public}");
         }
         let private = [
-            "127.0.0.1", "10.0.0.1", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1", "0.0.0.0", "255.255.255.255",
-            "224.0.0.1", "192.0.2.1", "198.18.0.1", "::1", "::", "fe80::1", "fc00::1", "ff02::1", "::ffff:127.0.0.1",
-            "64:ff9b::a9fe:a9fe", "2002:7f00:1::", "2001:db8::1",
+            "127.0.0.1",
+            "10.0.0.1",
+            "172.16.0.1",
+            "192.168.1.1",
+            "169.254.169.254",
+            "100.64.0.1",
+            "0.0.0.0",
+            "255.255.255.255",
+            "224.0.0.1",
+            "192.0.2.1",
+            "198.18.0.1",
+            "::1",
+            "::",
+            "fe80::1",
+            "fc00::1",
+            "ff02::1",
+            "::ffff:127.0.0.1",
+            "64:ff9b::a9fe:a9fe",
+            "2002:7f00:1::",
+            "2001:db8::1",
         ];
         for address in private {
             assert!(!Reach::PUBLIC.allows(address.parse().unwrap()), "{address}");

@@ -126,7 +126,8 @@ impl Webhook {
 
     fn draft(&self, action: &'static str, deleted_at: Option<Timestamp>) -> Draft {
         let events: Vec<String> = self.events.iter().map(|kind| kind.name()).collect();
-        let payload = json!({"name": self.name, "url": self.url, "events": events, "status": self.status, "is_signed": self.has_secret});
+        let payload =
+            json!({"name": self.name, "url": self.url, "events": events, "status": self.status, "is_signed": self.has_secret});
         let subject = Subject::unversioned(SubjectKind::Webhook, &self.id);
         Draft::new(action, subject).payload(payload).change(self.change(deleted_at))
     }

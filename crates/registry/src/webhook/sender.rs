@@ -35,7 +35,11 @@ pub(super) struct Letter {
 /// What became of one attempt to deliver.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Attempt {
-    Answered { status: u16, body: String, retry_after: Option<u64> },
+    Answered {
+        status: u16,
+        body: String,
+        retry_after: Option<u64>,
+    },
     /// The host is not one that may be reached.
     Blocked(String),
     Failed(String),

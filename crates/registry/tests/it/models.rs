@@ -60,7 +60,15 @@ fn a_deleted_model_goes_with_all_its_rows_and_its_name_is_free() {
         registry.delete_model(&ana, &model).await.unwrap();
         assert!(registry.model(&model).await.unwrap_err().is(MODEL_NOT_FOUND));
         assert!(registry.delete_model(&ana, &model).await.unwrap_err().is(MODEL_NOT_FOUND));
-        for table in ["model_tag", "model_version", "model_version_state", "model_version_tag", "model_report", "gate_decision", "model_alias"] {
+        for table in [
+            "model_tag",
+            "model_version",
+            "model_version_state",
+            "model_version_tag",
+            "model_report",
+            "gate_decision",
+            "model_alias",
+        ] {
             let sql = format!("SELECT COUNT(*) AS n FROM {table}");
             let n_rows = store.read(move |reader| reader.query_opt(&sql, &[])?.unwrap().count("n")).await.unwrap();
             assert_eq!(n_rows, 0, "{table}");

@@ -106,7 +106,8 @@ fn versions_are_found_by_what_they_are() {
         let iris = || text(NAME, Comparator::Equal, "Iris");
         let by = |condition| versions(&registry, wanted(Some(condition)));
         assert_eq!(by(iris()).await, ["Iris@2", "Iris@1"], "the newest first");
-        let number = |comparator, value| compare(Field::Attribute("version_number"), comparator, Literal::Number(Number::Int(value)));
+        let number =
+            |comparator, value| compare(Field::Attribute("version_number"), comparator, Literal::Number(Number::Int(value)));
         assert_eq!(by(Condition::All(vec![iris(), number(Comparator::Less, 2)])).await, ["Iris@1"]);
         assert_eq!(by(text(Field::Attribute("run_id"), Comparator::Equal, "r1")).await.len(), 4);
         assert_eq!(by(text(Field::Attribute("run_id"), Comparator::NotEqual, "r2")).await.len(), 4);

@@ -84,7 +84,8 @@ fn webhooks_are_kept_with_a_record_and_their_secret_is_never_told() {
     both(|store| async move {
         let (webhooks, ana) = (Webhooks::new(store.clone(), Reach::PUBLIC), ctx("ana"));
         let secret = Some("s3cret".to_owned());
-        let made = webhooks.create(&ana, NewWebhook { secret, ..new("https://93.184.216.34/hook", &[EventKind::ModelCreated]) }).await;
+        let made =
+            webhooks.create(&ana, NewWebhook { secret, ..new("https://93.184.216.34/hook", &[EventKind::ModelCreated]) }).await;
         let made = made.unwrap();
         assert!(made.has_secret && made.id.len() == 36);
         assert_eq!(webhooks.get(&made.id).await.unwrap(), made);
@@ -150,7 +151,8 @@ fn events_are_delivered_signed_and_once() {
         );
         assert_eq!(got[1].body["data"], serde_json::json!({"name": "Iris", "tags": {"a": "b"}, "description": "Which?"}));
         for received in &got {
-            let (id, seconds) = (received.header("x-mlflow-delivery-id").unwrap(), received.header("x-mlflow-timestamp").unwrap());
+            let (id, seconds) =
+                (received.header("x-mlflow-delivery-id").unwrap(), received.header("x-mlflow-timestamp").unwrap());
             assert_eq!(seconds, (Timestamp::parse("2013-04-01").unwrap().micros() / 1_000_000).to_string());
             assert_eq!(received.header("x-mlflow-signature").unwrap(), signed(id, seconds, &received.raw));
         }
@@ -196,7 +198,8 @@ fn private_addresses_are_not_reached_even_if_a_name_leads_there() {
         let ana = ctx("ana");
         // The webhook was made where loopback is allowed, as a name would be whose address changes after it was checked.
         let url = url.replace("127.0.0.1", "localhost");
-        let made = Webhooks::new(store.clone(), Reach::LOOPBACK).create(&ana, new(&url, &[EventKind::VersionCreated])).await.unwrap();
+        let made =
+            Webhooks::new(store.clone(), Reach::LOOPBACK).create(&ana, new(&url, &[EventKind::VersionCreated])).await.unwrap();
         let webhooks = Webhooks::new(store.clone(), Reach::PUBLIC);
         let attempt = webhooks.test(&ana, &made.id, None).await.unwrap();
         assert!(matches!(&attempt, Attempt::Blocked(why) if why.contains("is not a public IP address")), "{attempt:?}");
@@ -217,7 +220,10 @@ fn a_test_sends_an_example_and_tells_what_came_of_it() {
         assert_eq!(attempt, Attempt::Answered { status: 418, body: "ok".to_owned(), retry_after: None });
         assert!(!attempt.is_success());
         let got = received.recv_timeout(Duration::from_secs(5)).unwrap();
-        assert_eq!((got.body["entity"].as_str(), got.body["data"]["alias"].as_str()), (Some("model_version_alias"), Some("example_alias")));
+        assert_eq!(
+            (got.body["entity"].as_str(), got.body["data"]["alias"].as_str()),
+            (Some("model_version_alias"), Some("example_alias"))
+        );
         assert_eq!(got.header("x-mlflow-signature"), None, "without a secret nothing is signed");
     });
 }
