@@ -37,7 +37,7 @@ pub mod testing;
 mod transaction;
 mod writer;
 
-pub use artifacts::Artifacts;
+pub use artifacts::{Artifacts, Content, Garbage, Stored, Sweep, SweepMode};
 pub use cell::{Cell, Insert, RowView};
 pub use failures::*;
 pub use ledger::{ChainPart, EntryFilter, EntryLinks, Finding, Mention, Order, Verification};

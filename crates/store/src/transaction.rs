@@ -4,7 +4,7 @@ use std::ops::{Deref, DerefMut};
 
 use lw_core::{Actor, Ctx, Digest, Error, Result, Scalar, Timestamp};
 
-use crate::connection::Connection;
+use crate::connection::{Connection, Dialect};
 use crate::migrations::Governed;
 use crate::{Cell, Insert, Row, RowView};
 
@@ -56,6 +56,10 @@ impl<'c> Reader<'c> {
     /// The first row, if there is one.
     pub fn query_opt(&mut self, sql: &str, parameters: &[Scalar]) -> Result<Option<Row>> {
         Ok(self.query(sql, parameters)?.into_iter().next())
+    }
+
+    pub(crate) fn dialect(&self) -> Dialect {
+        self.connection.dialect()
     }
 
     pub(crate) fn governed(&self) -> &'c Governed {

@@ -4,7 +4,11 @@
 //! never served.
 
 mod directory;
+mod mentions;
 mod object;
+mod stream;
+mod sweep;
+mod upload;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -15,6 +19,8 @@ use sha2::Digest as _;
 
 use self::directory::Directory;
 use self::object::Objects;
+pub use self::stream::{Content, Stored};
+pub use self::sweep::{Garbage, Sweep, SweepMode};
 use crate::{ARTIFACT_CORRUPT, BAD_STORE_URL};
 
 /// A store of artifacts. Cheap to clone.
@@ -94,6 +100,13 @@ impl Artifacts {
         }
     }
 
+    pub async fn size(&self, digest: &Digest) -> Result<u64> {
+        match &*self.0 {
+            Backend::Directory(directory) => directory.size(digest),
+            Backend::Objects(objects) => objects.size(digest).await,
+        }
+    }
+
     pub async fn exists(&self, digest: &Digest) -> Result<bool> {
         match &*self.0 {
             Backend::Directory(directory) => Ok(directory.exists(digest)),
@@ -107,6 +120,13 @@ fn location(digest: &Digest) -> String {
     let hex = digest.hex();
     let (head, tail) = hex.split_at(2);
     format!("sha256/{head}/{tail}")
+}
+
+/// The digest of the artifact that lies there.
+fn digest_at(location: &str) -> Option<Digest> {
+    let (rest, tail) = location.rsplit_once('/')?;
+    let head = rest.rsplit('/').next()?;
+    Digest::parse(&format!("sha256:{head}{tail}")).ok()
 }
 
 fn corrupt(digest: &Digest, found: &Digest) -> Error {

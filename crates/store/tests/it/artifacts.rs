@@ -3,7 +3,7 @@ use lw_store::testing::TestDirectory;
 use lw_store::{ARTIFACT_CORRUPT, ARTIFACT_NOT_FOUND, ARTIFACTS_UNAVAILABLE, Artifacts, BAD_STORE_URL};
 
 /// Names a bucket of a running S3 server, like `s3://bucket/prefix`, with AWS_ENDPOINT and credentials beside it.
-const S3_VARIABLE: &str = "LOOPWRIGHT_TEST_S3";
+pub(crate) const S3_VARIABLE: &str = "LOOPWRIGHT_TEST_S3";
 
 async fn check(artifacts: Artifacts) {
     let files = TestDirectory::make();
@@ -31,7 +31,7 @@ async fn check(artifacts: Artifacts) {
     assert!(artifacts.put_file(&files.path().join("nowhere")).await.unwrap_err().is(ARTIFACTS_UNAVAILABLE));
 }
 
-fn url(directory: &TestDirectory) -> String {
+pub(crate) fn url(directory: &TestDirectory) -> String {
     format!("file://{}", directory.path().display())
 }
 

@@ -8,6 +8,7 @@ mod ledger;
 mod opening;
 mod outbox;
 mod patterns;
+mod streams;
 mod tampering;
 mod transactions;
 
