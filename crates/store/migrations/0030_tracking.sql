@@ -103,15 +103,6 @@ CREATE TABLE run_model_output (
     PRIMARY KEY (run, model, step)
 );
 
-CREATE TABLE run_artifact (
-    run TEXT NOT NULL,
-    path TEXT NOT NULL,
-    digest TEXT NOT NULL,
-    size_bytes BIGINT NOT NULL,
-    logged_at BIGINT NOT NULL,
-    PRIMARY KEY (run, path)
-);
-
 CREATE TABLE logged_model (
     id TEXT PRIMARY KEY,
     experiment BIGINT NOT NULL,

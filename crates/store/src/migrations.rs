@@ -28,6 +28,7 @@ embed! {
     10 "0010_data",
     20 "0020_features",
     30 "0030_tracking",
+    35 "0035_artifacts",
     40 "0040_training",
     60 "0060_registry",
     70 "0070_serving",

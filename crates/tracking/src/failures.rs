@@ -2,6 +2,7 @@
 
 use lw_core::{Failure, Kind};
 
+pub const ARTIFACT_PATH_TAKEN: Failure = Failure::new("artifact-path-taken", Kind::Conflict);
 pub const BAD_ARTIFACT_LOCATION: Failure = Failure::new("bad-artifact-location", Kind::Invalid);
 pub const BAD_ARTIFACT_PATH: Failure = Failure::new("bad-artifact-path", Kind::Invalid);
 pub const BAD_DATASET: Failure = Failure::new("bad-dataset", Kind::Invalid);

@@ -38,7 +38,7 @@ mod run;
 mod seal;
 mod search;
 
-pub use artifact::RunArtifact;
+pub use artifact::{Artifact, ArtifactFolder, ArtifactOwner, ArtifactPlace, check_artifact_path};
 pub use batch::Batch;
 pub use circumstances::{Circumstances, CodeVersion, Environment, Hardware, Source};
 pub use experiment::{Experiment, ExperimentId, Lifecycle, NewExperiment};

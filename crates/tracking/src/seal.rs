@@ -4,7 +4,7 @@ use lw_core::{Digest, Result, RunId};
 use lw_store::Reader;
 use serde::{Deserialize, Serialize};
 
-use crate::{Run, Tracking, queries, run};
+use crate::{Run, Tracking, artifact, queries, run};
 
 /// The digests of everything that a run logged. Whoever edits a metric afterwards cannot make them fit.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,7 +31,7 @@ fn of(reader: &mut Reader<'_>, run: &Run) -> Result<Seal> {
     let params = Digest::of_json(&queries::params_of_one(reader, run.number)?);
     let tags = Digest::of_json(&queries::tags_of_one(reader, run.number)?);
     let datasets = Digest::of_json(&queries::datasets_of(reader, of_run)?.remove(id).unwrap_or_default());
-    let artifacts = Digest::of_json(&queries::artifacts(reader, id, "")?);
+    let artifacts = Digest::of_json(&artifact::queries::below(reader, &id.into(), "")?);
     let (metrics, n_points) = queries::digest_points(reader, run.number)?;
     Ok(Seal { params, metrics, n_points, tags, datasets, artifacts })
 }

@@ -1,6 +1,5 @@
 //! The statements of tracking, one function each.
 
-mod artifacts;
 mod datasets;
 mod experiments;
 mod logged_models;
@@ -12,7 +11,6 @@ mod texts;
 use lw_core::{Result, Scalar};
 use lw_store::{Reader, RowView};
 
-pub(crate) use self::artifacts::{artifacts, put_artifact};
 pub(crate) use self::datasets::{
     dataset_summaries, datasets_of, model_inputs_of, model_outputs_of, put_dataset, put_model_input, put_model_output,
 };
