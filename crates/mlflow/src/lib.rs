@@ -5,9 +5,11 @@
 //! unset fields left out, errors as [`Refusal`]s. What is *right* is decided in the domain, never here.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod artifacts;
 mod document;
 mod experiments;
 mod face;
+mod failures;
 mod logged_models;
 mod message;
 mod metrics;
@@ -26,6 +28,7 @@ mod server_info;
 mod webhooks;
 
 pub use face::Face;
+pub use failures::*;
 pub use message::{Fields, Message};
 pub use refusal::{ErrorCode, Refusal};
 pub use route::{Route, routes};

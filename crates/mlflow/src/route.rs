@@ -6,7 +6,7 @@ use axum::routing::{MethodFilter, MethodRouter, on};
 use lw_governance::Action;
 
 use crate::face::Face;
-use crate::{experiments, logged_models, metrics, model_versions, registered_models, runs, server_info, webhooks};
+use crate::{artifacts, experiments, logged_models, metrics, model_versions, registered_models, runs, server_info, webhooks};
 
 /// One route: method, path, and what it does to what. The server's guard asks for the action before the handler runs.
 pub struct Route {
@@ -16,6 +16,8 @@ pub struct Route {
     /// The kind of thing, such as `run` or `model`.
     pub resource: &'static str,
     pub handler: MethodRouter<Face>,
+    /// Whether bodies pass piece by piece, for as long as it takes: such a route has its own limits, and the server sets none.
+    pub is_streaming: bool,
 }
 
 impl Route {
@@ -28,7 +30,11 @@ impl Route {
     ) -> Self {
         // The table names the methods of MLflow, and all of them have a filter.
         let filter = MethodFilter::try_from(method.clone()).unwrap_or(MethodFilter::GET);
-        Self { method, path, action, resource, handler: on(filter, handler) }
+        Self { method, path, action, resource, handler: on(filter, handler), is_streaming: false }
+    }
+
+    pub(crate) fn streaming(self) -> Self {
+        Self { is_streaming: true, ..self }
     }
 }
 
@@ -53,6 +59,7 @@ pub fn routes() -> Vec<Route> {
         registered_models::routes(),
         model_versions::routes(),
         webhooks::routes(),
+        artifacts::routes(),
     ]
     .into_iter()
     .flatten()

@@ -1,6 +1,7 @@
 //! MLflow's protocol at its border: requests as clients send them, answers as they read them.
 #![expect(clippy::unwrap_used, reason = "a test that fails may panic")]
 
+mod artifacts;
 mod experiments;
 mod logged_models;
 mod metrics;
