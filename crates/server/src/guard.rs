@@ -1,6 +1,7 @@
 //! What every request passes before it reaches a handler, known route or not: names, identity, permission, an id, a deadline.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
@@ -31,6 +32,8 @@ pub struct Gate {
     /// The kind of thing that it is done to.
     pub resource: &'static str,
     pub speech: Speech,
+    /// How long the handler may take; none for what streams.
+    pub timeout: Option<Duration>,
 }
 
 /// The form in which a client reads refusals.
@@ -58,9 +61,12 @@ pub async fn guard(State(gate): State<Gate>, mut request: Request, next: Next) -
             Ok((ctx, caller)) => {
                 request.extensions_mut().insert(ctx);
                 request.extensions_mut().insert(caller);
-                match tokio::time::timeout(app.limits().timeout, next.run(request)).await {
-                    Ok(response) => response,
-                    Err(_) => gate.speech.refuse(timed_out(app)),
+                match gate.timeout {
+                    None => next.run(request).await,
+                    Some(timeout) => match tokio::time::timeout(timeout, next.run(request)).await {
+                        Ok(response) => response,
+                        Err(_) => gate.speech.refuse(timed_out(timeout)),
+                    },
                 }
             }
             Err(error) => gate.speech.refuse(error),
@@ -148,9 +154,9 @@ fn request_id(headers: &HeaderMap) -> Option<Arc<str>> {
     is_id.then(|| text.into())
 }
 
-fn timed_out(app: &App) -> lw_core::Error {
+fn timed_out(timeout: Duration) -> lw_core::Error {
     REQUEST_TIMEOUT
-        .error(format!("the request took longer than {} s", app.limits().timeout.as_secs()))
+        .error(format!("the request took longer than {} s", timeout.as_secs()))
         .hint("ask for less at once; what the request began may still come to its end")
 }
 

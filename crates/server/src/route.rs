@@ -27,6 +27,8 @@ pub struct Route {
     /// One line for the API's description.
     pub summary: &'static str,
     pub(crate) handler: Protocol,
+    /// Whether bodies pass piece by piece, for as long as it takes.
+    pub is_streaming: bool,
 }
 
 /// Whose words a route speaks, and what answers it.
@@ -54,8 +56,8 @@ impl Protocol {
 
 impl From<lw_mlflow::Route> for Route {
     fn from(route: lw_mlflow::Route) -> Self {
-        let lw_mlflow::Route { method, path, action, resource, handler } = route;
-        Self { method, path, action, resource, summary: "", handler: Protocol::Mlflow(handler) }
+        let lw_mlflow::Route { method, path, action, resource, handler, is_streaming } = route;
+        Self { method, path, action, resource, summary: "", handler: Protocol::Mlflow(handler), is_streaming }
     }
 }
 
@@ -68,6 +70,7 @@ impl Route {
             resource,
             summary: "",
             handler: Protocol::Native(on(MethodFilter::GET, handler)),
+            is_streaming: false,
         }
     }
 
@@ -79,6 +82,7 @@ impl Route {
             resource,
             summary: "",
             handler: Protocol::Native(on(MethodFilter::POST, handler)),
+            is_streaming: false,
         }
     }
 
@@ -101,14 +105,18 @@ pub fn routes() -> Vec<Route> {
 
 /// The whole server as one service: the listener and the command line both call it.
 pub fn router(app: App) -> Router {
-    let gate = |action, resource, speech| from_fn_with_state(Gate { app: app.clone(), action, resource, speech }, guard);
+    let gate = |action, resource, speech, is_streaming: bool| {
+        // What streams takes as long as it takes; it minds itself that something keeps coming.
+        let timeout = (!is_streaming).then(|| app.limits().timeout);
+        from_fn_with_state(Gate { app: app.clone(), action, resource, speech, timeout }, guard)
+    };
     let routes = routes().into_iter().fold(Router::new(), |router, route| {
-        let gate = gate(route.action, route.resource, route.handler.speech());
+        let gate = gate(route.action, route.resource, route.handler.speech(), route.is_streaming);
         router.route(route.path, route.handler.answered_by(&app).layer(gate))
     });
     routes
-        .fallback(unknown_route.layer(gate(Action::Connect, "nothing", Speech::Native)))
-        .method_not_allowed_fallback(method_not_allowed.layer(gate(Action::Connect, "nothing", Speech::Native)))
+        .fallback(unknown_route.layer(gate(Action::Connect, "nothing", Speech::Native, false)))
+        .method_not_allowed_fallback(method_not_allowed.layer(gate(Action::Connect, "nothing", Speech::Native, false)))
         .layer(DefaultBodyLimit::max(app.limits().body_bytes))
         .with_state(app)
 }
