@@ -5,7 +5,7 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderMap, Method};
 use axum::response::Response;
 use lw_core::Name;
-use lw_tracking::{Artifact, ArtifactOwner};
+use lw_tracking::{Artifact, ArtifactOwner, LoggedModel, LoggedModelId};
 use serde_json::{Value, json};
 
 use super::download::send;
@@ -18,10 +18,10 @@ use crate::{Face, Message};
 /// Paths below the logged model.
 pub(super) async fn list(State(face): State<Face>, Path(id): Path<String>, message: Message) -> Answer<Json<Value>> {
     let path = folder(message.fields().text("artifact_directory_path")?.unwrap_or_default())?;
-    let (owner, root) = logged_model(&face, &id).await?;
-    let found = face.tracking().artifact_folder(&owner, &path).await.map_err(refused)?;
+    let model = logged_model(&face, &id).await?;
+    let found = face.tracking().artifact_folder(&ArtifactOwner::from(&model.id), &path).await.map_err(refused)?;
     let files = entries(&found.unwrap_or_default(), str::to_owned);
-    Ok(answer([("files", files), ("root_uri", json!(format!("mlflow-artifacts:/{root}")))]))
+    Ok(answer([("files", files), ("root_uri", json!(model.artifact_uri))]))
 }
 
 pub(super) async fn get(
@@ -36,22 +36,18 @@ pub(super) async fn get(
         .filter(|path| !path.is_empty())
         .ok_or_else(|| Refusal::new(ErrorCode::BadRequest, "Request must include the \"artifact_file_path\" query parameter."))?;
     let path = decoded(path)?;
-    let (owner, root) = logged_model(&face, &id).await?;
-    file(&face, &method, &headers, &owner, &root, &path).await
+    let model = logged_model(&face, &id).await?;
+    let root = model.artifact_root().unwrap_or_default();
+    file(&face, &method, &headers, &ArtifactOwner::from(&model.id), root, &path).await
 }
 
-/// A logged model as an owner, and where its artifacts lie.
-async fn logged_model(face: &Face, id: &str) -> Answer<(ArtifactOwner, String)> {
+async fn logged_model(face: &Face, id: &str) -> Answer<LoggedModel> {
     let missing = || {
         let shown: String = id.chars().take(80).collect();
         Refusal::missing(format!("Logged model with ID '{shown}' not found."))
     };
-    let owner = ArtifactOwner::logged_model(id).ok_or_else(missing)?;
-    let top = face.tracking().artifact_folder(&owner, "").await?.unwrap_or_default();
-    if top.files.is_empty() && top.folders.is_empty() {
-        return Err(missing());
-    }
-    Ok((owner, format!("models/{id}/artifacts")))
+    let id = LoggedModelId::parse(id).map_err(|_| missing())?;
+    Ok(face.tracking().logged_model(&id).await?.model)
 }
 
 /// The files of a version that a pipeline registered go by their roles, such as `model`.

@@ -29,14 +29,14 @@ pub(super) async fn list(State(face): State<Face>, message: Message) -> Answer<J
     let run = run(&face, id).await?;
     let found = face.tracking().artifact_folder(&ArtifactOwner::from(&run.id), &path).await.map_err(refused)?;
     let files = entries(&found.unwrap_or_default(), str::to_owned);
-    Ok(answer([("files", files), ("root_uri", json!(format!("mlflow-artifacts:/{}", run.artifact_root())))]))
+    Ok(answer([("files", files), ("root_uri", json!(run.artifact_uri))]))
 }
 
 /// What MLflow's console downloads.
 pub(super) async fn get(State(face): State<Face>, method: Method, headers: HeaderMap, pairs: Pairs) -> Answer<Response> {
     let path = decoded(required(&pairs, "path")?)?;
     let run = run(&face, run_named(&pairs).unwrap_or_default()).await?;
-    file(&face, &method, &headers, &ArtifactOwner::from(&run.id), &run.artifact_root(), &path).await
+    file(&face, &method, &headers, &ArtifactOwner::from(&run.id), run.artifact_root().unwrap_or_default(), &path).await
 }
 
 /// Answers with a file of an owner whose artifacts lie below `root`.

@@ -186,7 +186,8 @@ fn a_long_table_is_searched_to_its_end() {
         let artifacts = Artifacts::open(&url(&directory)).unwrap();
         let digests: Vec<Digest> =
             futures::future::try_join_all((0..50).map(|n: u32| artifacts.put(format!("file {n}").into_bytes()))).await.unwrap();
-        let write = store.write(&ctx(), move |tx| {
+        let ctx = ctx();
+        let write = store.write(&ctx, move |tx| {
             (0..5_000_usize).try_for_each(|n| {
                 let digest = if n % 100 == 99 { digests[n / 100] } else { Digest::of(format!("{n}").as_bytes()) };
                 let sql = "INSERT INTO ingest_intent (source, ingest_id, plan) VALUES ($1, 'i', $2)";

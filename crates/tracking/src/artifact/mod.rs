@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 pub use self::owner::{ArtifactOwner, ArtifactPlace};
 pub use self::path::check as check_artifact_path;
 use self::path::{check, check_folder};
-use crate::{Tracking, run};
+use crate::{Lifecycle, Tracking, logged_model, run};
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Artifact {
@@ -36,7 +36,7 @@ pub struct ArtifactFolder {
 
 impl Tracking {
     /// Makes content that is in the artifact store an artifact. A path that is there gets the new content. Nothing is added to a
-    /// deleted run.
+    /// deleted run or model.
     pub async fn log_artifact(
         &self,
         ctx: &Ctx,
@@ -124,13 +124,18 @@ impl Tracking {
 fn must_exist(reader: &mut Reader<'_>, owner: &ArtifactOwner) -> Result<()> {
     match owner {
         ArtifactOwner::Run(id) => run::found(reader, id).map(drop),
-        ArtifactOwner::LoggedModel(_) | ArtifactOwner::Trace(_) | ArtifactOwner::Nobody => Ok(()),
+        ArtifactOwner::LoggedModel(id) => logged_model::found(reader, id).map(drop),
+        ArtifactOwner::Trace(_) | ArtifactOwner::Nobody => Ok(()),
     }
 }
 
 fn must_be_open(reader: &mut Reader<'_>, owner: &ArtifactOwner) -> Result<()> {
     match owner {
         ArtifactOwner::Run(id) => run::target(reader, id).map(drop),
-        ArtifactOwner::LoggedModel(_) | ArtifactOwner::Trace(_) | ArtifactOwner::Nobody => Ok(()),
+        ArtifactOwner::LoggedModel(id) => match logged_model::found(reader, id)?.lifecycle {
+            Lifecycle::Active => Ok(()),
+            Lifecycle::Deleted => Err(logged_model::not_found(id)),
+        },
+        ArtifactOwner::Trace(_) | ArtifactOwner::Nobody => Ok(()),
     }
 }

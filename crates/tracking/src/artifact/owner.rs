@@ -6,14 +6,13 @@ use lw_core::{Result, RunId};
 use lw_store::Reader;
 
 use super::path::check_folder;
-use crate::{Run, Tracking, queries};
+use crate::{LoggedModel, LoggedModelId, Run, Tracking, queries};
 
 /// To whom an artifact belongs.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum ArtifactOwner {
     Run(RunId),
-    /// By its id, like `m-0123…`.
-    LoggedModel(Box<str>),
+    LoggedModel(LoggedModelId),
     /// By its id, like `tr-0123…`.
     Trace(Box<str>),
     /// Files that clients put next to those of runs, models and traces.
@@ -21,21 +20,19 @@ pub enum ArtifactOwner {
 }
 
 impl ArtifactOwner {
-    /// The logged model of this id, if it is one.
-    pub fn logged_model(id: &str) -> Option<Self> {
-        is_id(id, "m-").then(|| Self::LoggedModel(id.into()))
-    }
-
     /// The trace of this id, if it is one.
     pub fn trace(id: &str) -> Option<Self> {
-        is_id(id, "tr-").then(|| Self::Trace(id.into()))
+        let rest = id.strip_prefix("tr-").unwrap_or_default();
+        let is_id = (1..=64).contains(&rest.len()) && rest.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+        is_id.then(|| Self::Trace(id.into()))
     }
 
     /// The owner's id; empty for nobody.
     pub fn id(&self) -> &str {
         match self {
             Self::Run(id) => id.as_str(),
-            Self::LoggedModel(id) | Self::Trace(id) => id,
+            Self::LoggedModel(id) => id.as_str(),
+            Self::Trace(id) => id,
             Self::Nobody => "",
         }
     }
@@ -58,6 +55,12 @@ impl From<&ArtifactOwner> for ArtifactOwner {
     }
 }
 
+impl From<&LoggedModelId> for ArtifactOwner {
+    fn from(id: &LoggedModelId) -> Self {
+        Self::LoggedModel(id.clone())
+    }
+}
+
 impl From<&RunId> for ArtifactOwner {
     fn from(id: &RunId) -> Self {
         Self::Run(id.clone())
@@ -74,29 +77,54 @@ pub struct ArtifactPlace {
 
 impl Tracking {
     /// Finds whose artifacts lie at a path of the whole store: `7/RUN/artifacts/model` is `model` of that run, `7/models/m-…/artifacts/x`
-    /// is `x` of that logged model, and `7/traces/tr-…/artifacts/x` of that trace. What does not lie where the artifacts of its run
-    /// belong is nobody's.
+    /// is `x` of that logged model, and `7/traces/tr-…/artifacts/x` of that trace. What does not lie where the artifacts of its run or
+    /// model belong is nobody's.
     pub async fn artifact_place(&self, path: &str) -> Result<ArtifactPlace> {
         check_folder(path)?;
         let path = path.to_owned();
-        let Some(claimed) = claimed(&path) else { return Ok(ArtifactPlace { owner: ArtifactOwner::Nobody, path }) };
-        let ArtifactOwner::Run(id) = &claimed.place.owner else { return Ok(claimed.place) };
-        let id = id.clone();
-        let root = self.store.read(move |reader| root_of_run(reader, &id)).await?;
-        let belongs = root.is_some_and(|root| root == claimed.root);
-        Ok(if belongs { claimed.place } else { ArtifactPlace { owner: ArtifactOwner::Nobody, path } })
+        let Some(Claimed { place, root }) = claimed(&path) else {
+            return Ok(ArtifactPlace { owner: ArtifactOwner::Nobody, path });
+        };
+        let owner = place.owner.clone();
+        let uri = self.store.read(move |reader| uri_of(reader, &owner)).await?;
+        let belongs = match &place.owner {
+            ArtifactOwner::Run(_) | ArtifactOwner::LoggedModel(_) => uri.as_deref().and_then(proxied) == Some(&root),
+            ArtifactOwner::Trace(_) | ArtifactOwner::Nobody => true,
+        };
+        Ok(if belongs { place } else { ArtifactPlace { owner: ArtifactOwner::Nobody, path } })
     }
 }
 
 impl Run {
-    /// Where the run's artifacts lie in the whole store.
-    pub fn artifact_root(&self) -> String {
-        format!("{}/{}/artifacts", self.experiment, self.id)
+    /// Where the run's artifacts lie in the whole store; none if its clients keep them elsewhere.
+    pub fn artifact_root(&self) -> Option<&str> {
+        proxied(&self.artifact_uri)
     }
 }
 
-fn root_of_run(reader: &mut Reader<'_>, id: &RunId) -> Result<Option<String>> {
-    Ok(queries::run(reader, id)?.map(|run| run.artifact_root()))
+impl LoggedModel {
+    /// Where the model's artifacts lie in the whole store; none if its clients keep them elsewhere.
+    pub fn artifact_root(&self) -> Option<&str> {
+        proxied(&self.artifact_uri)
+    }
+}
+
+/// Of `mlflow-artifacts:/7/RUN/artifacts`, with a host or without, what stands behind it.
+fn proxied(uri: &str) -> Option<&str> {
+    let path = uri.strip_prefix("mlflow-artifacts:")?;
+    let path = match path.strip_prefix("//") {
+        Some(rest) => rest.split_once('/').map_or("", |(_, path)| path),
+        None => path,
+    };
+    Some(path.trim_matches('/'))
+}
+
+fn uri_of(reader: &mut Reader<'_>, owner: &ArtifactOwner) -> Result<Option<String>> {
+    Ok(match owner {
+        ArtifactOwner::Run(id) => queries::run(reader, id)?.map(|run| run.artifact_uri),
+        ArtifactOwner::LoggedModel(id) => queries::logged_model(reader, id)?.map(|model| model.artifact_uri),
+        ArtifactOwner::Trace(_) | ArtifactOwner::Nobody => None,
+    })
 }
 
 /// A place by its form alone.
@@ -111,7 +139,7 @@ fn claimed(path: &str) -> Option<Claimed> {
     let (index, owner) = owners.map(|(index, pair)| (index, pair[0])).find_map(|(index, id)| {
         let kind = index.checked_sub(1).and_then(|before| parts.get(before)).copied();
         let owner = match kind {
-            Some("models") => ArtifactOwner::logged_model(id),
+            Some("models") => LoggedModelId::parse(id).ok().map(ArtifactOwner::LoggedModel),
             Some("traces") => ArtifactOwner::trace(id),
             _ => RunId::parse(id).ok().map(ArtifactOwner::Run),
         };
@@ -119,9 +147,4 @@ fn claimed(path: &str) -> Option<Claimed> {
     })?;
     let (root, rest) = parts.split_at(index + 2);
     Some(Claimed { place: ArtifactPlace { owner, path: rest.join("/") }, root: root.join("/") })
-}
-
-fn is_id(text: &str, prefix: &str) -> bool {
-    let id = text.strip_prefix(prefix).unwrap_or_default();
-    (1..=64).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
 }

@@ -199,11 +199,11 @@ pub(crate) fn put_metrics(tx: &mut Tx<'_>, run: &RunId, metrics: &[ModelMetric])
     queries::insert_model_metrics(tx, run, metrics)
 }
 
-fn found(reader: &mut Reader<'_>, id: &LoggedModelId) -> Result<LoggedModel> {
+pub(crate) fn found(reader: &mut Reader<'_>, id: &LoggedModelId) -> Result<LoggedModel> {
     queries::logged_model(reader, id)?.ok_or_else(|| not_found(id))
 }
 
-fn not_found(id: &LoggedModelId) -> lw_core::Error {
+pub(crate) fn not_found(id: &LoggedModelId) -> lw_core::Error {
     LOGGED_MODEL_NOT_FOUND.error(format!("Logged model with ID '{id}' not found."))
 }
 

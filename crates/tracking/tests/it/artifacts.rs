@@ -2,7 +2,8 @@ use lw_core::Digest;
 use lw_store::testing::{TestDirectory, both};
 use lw_store::{Artifacts, SweepMode};
 use lw_tracking::{
-    ARTIFACT_PATH_TAKEN, ArtifactOwner, ArtifactPlace, BAD_ARTIFACT_PATH, RUN_DELETED, RUN_NOT_FOUND, RunStatus, Tracking,
+    ARTIFACT_PATH_TAKEN, ArtifactOwner, ArtifactPlace, BAD_ARTIFACT_PATH, Circumstances, ExperimentId, LOGGED_MODEL_NOT_FOUND,
+    LoggedModel, NewExperiment, NewLoggedModel, NewRun, RUN_DELETED, RUN_NOT_FOUND, RunStatus, Tracking,
 };
 
 use crate::{ctx, with_run};
@@ -15,6 +16,18 @@ async fn log(tracking: &Tracking, owner: &ArtifactOwner, paths: &[&str]) {
 
 async fn paths(tracking: &Tracking, owner: &ArtifactOwner, folder: &str) -> Vec<String> {
     tracking.artifacts(owner, folder).await.unwrap().into_iter().map(|artifact| artifact.path).collect()
+}
+
+async fn logged_model(tracking: &Tracking, experiment: ExperimentId) -> LoggedModel {
+    let new = NewLoggedModel {
+        experiment,
+        name: None,
+        model_type: String::new(),
+        source_run: String::new(),
+        params: Vec::new(),
+        tags: Vec::new(),
+    };
+    tracking.create_logged_model(&ctx(), new).await.unwrap().model
 }
 
 #[test]
@@ -115,28 +128,32 @@ fn the_seal_of_a_run_covers_its_artifacts() {
 #[test]
 fn paths_of_the_whole_store_lead_to_their_owners() {
     both(|store| async move {
-        let (tracking, _, experiment, run) = with_run(store).await;
+        let (tracking, ctx, experiment, run) = with_run(store).await;
         let check = async |path: String, owner: ArtifactOwner, below: &str| {
             let want = ArtifactPlace { owner, path: below.to_owned() };
             assert_eq!(tracking.artifact_place(&path).await.unwrap(), want, "{path}");
         };
         let (id, experiment) = (&run.id, experiment.id);
         let of_run = || ArtifactOwner::from(id);
-        assert_eq!(run.artifact_root(), format!("{experiment}/{id}/artifacts"));
+        assert_eq!(run.artifact_root(), Some(format!("{experiment}/{id}/artifacts").as_str()));
         check(format!("{experiment}/{id}/artifacts/model/a"), of_run(), "model/a").await;
         check(format!("{experiment}/{id}/artifacts"), of_run(), "").await;
         check(format!("{experiment}/{id}/artifacts/artifacts/x"), of_run(), "artifacts/x").await;
-        let model = ArtifactOwner::logged_model("m-0a").unwrap();
-        check(format!("{experiment}/models/m-0a/artifacts/MLmodel"), model, "MLmodel").await;
+        let model = logged_model(&tracking, experiment).await;
+        let of_model = ArtifactOwner::from(&model.id);
+        assert_eq!(model.artifact_root(), Some(format!("{experiment}/models/{}/artifacts", model.id).as_str()));
+        check(format!("{experiment}/models/{}/artifacts/MLmodel", model.id), of_model, "MLmodel").await;
         let trace = ArtifactOwner::trace("tr-0a").unwrap();
         check(format!("{experiment}/traces/tr-0a/artifacts/traces.json"), trace, "traces.json").await;
         let strange = [
             "zz/a.txt".to_owned(),
             format!("99/{id}/artifacts/a"),
             format!("{experiment}/{}/artifacts/a", "f".repeat(32)),
+            format!("{experiment}/models/m-0a/artifacts/a"),
+            format!("99/models/{}/artifacts/a", model.id),
             format!("{experiment}/{id}"),
             format!("{experiment}/{id}/other/a"),
-            format!("{experiment}/m-0a/artifacts/a"),
+            format!("{experiment}/{}/artifacts/a", model.id),
             format!("x/{experiment}/{id}/artifacts/a"),
             String::new(),
         ];
@@ -144,8 +161,27 @@ fn paths_of_the_whole_store_lead_to_their_owners() {
             check(path.clone(), ArtifactOwner::Nobody, &path).await;
         }
         assert!(tracking.artifact_place("zz/../a").await.unwrap_err().is(BAD_ARTIFACT_PATH));
-        assert_eq!(ArtifactOwner::logged_model("m-../x"), None);
         assert_eq!(ArtifactOwner::trace("m-0a"), None);
+
+        let location = Some("mlflow-artifacts:/team/one".to_owned());
+        let elsewhere = NewExperiment { artifact_location: location, ..NewExperiment::named("elsewhere") };
+        let elsewhere = tracking.create_experiment(&ctx, elsewhere).await.unwrap();
+        let run = tracking.start_run(&ctx, NewRun::of(elsewhere.id, Circumstances::default())).await.unwrap();
+        let owner = ArtifactOwner::from(&run.id);
+        check(format!("team/one/{}/artifacts/a", run.id), owner, "a").await;
+    });
+}
+
+#[test]
+fn a_deleted_model_takes_no_artifacts() {
+    both(|store| async move {
+        let (tracking, ctx, experiment, _) = with_run(store).await;
+        let model = logged_model(&tracking, experiment.id).await;
+        let owner = ArtifactOwner::from(&model.id);
+        log(&tracking, &owner, &["MLmodel"]).await;
+        tracking.delete_logged_model(&ctx, &model.id).await.unwrap();
+        assert!(tracking.may_log_artifact(&owner, "b").await.unwrap_err().is(LOGGED_MODEL_NOT_FOUND));
+        assert_eq!(paths(&tracking, &owner, "").await, ["MLmodel"]);
     });
 }
 

@@ -1,8 +1,8 @@
 use lw_core::{Kind, RunId, Timestamp};
 use lw_store::testing::both;
 use lw_tracking::{
-    BAD_LOG_KEY, BAD_METRIC_TIME, BATCH_TOO_LARGE, Batch, DUPLICATE_PARAM, MetricPoint, PARAM_CHANGED,
-    RUN_DELETED, RUN_NOT_FOUND, RunStatus, TAG_NOT_FOUND,
+    BAD_LOG_KEY, BAD_METRIC_TIME, BATCH_TOO_LARGE, Batch, DUPLICATE_PARAM, MetricPoint, PARAM_CHANGED, RUN_DELETED,
+    RUN_NOT_FOUND, RunStatus, TAG_NOT_FOUND,
 };
 
 use crate::with_run;

@@ -181,13 +181,17 @@ async fn ranges_and_tags_spare_what_is_known() {
 #[tokio::test]
 async fn files_of_models_go_by_their_model() {
     let world = World::new().await;
-    let id = format!("m-{}", "0a".repeat(16));
     let experiment = world.run.experiment;
+    let created =
+        world.post(&format!("{API}/logged-models"), json!({"experiment_id": experiment.to_string(), "name": "m"})).await;
+    let created = created.json();
+    let id = created["model"]["info"]["model_id"].as_str().unwrap();
+    assert_eq!(created["model"]["info"]["artifact_uri"], json!(format!("mlflow-artifacts:/{experiment}/models/{id}/artifacts")));
     world.put(&format!("{experiment}/models/{id}/artifacts/MLmodel"), "flavors: {}").await;
     world.put(&format!("{experiment}/models/{id}/artifacts/code/a.py"), "1").await;
     let files = json!([{"path": "MLmodel", "is_dir": false, "file_size": 11}, {"path": "code", "is_dir": true}]);
     let list = world.get(&format!("{API}/logged-models/{id}/artifacts/directories")).await;
-    assert_eq!((list.status, &list.json()["files"]), (StatusCode::OK, &files));
+    check_json(&list, json!({"files": files, "root_uri": created["model"]["info"]["artifact_uri"]}));
     let list = world.get(&format!("{API}/logged-models/{id}/artifacts/directories?artifact_directory_path=code")).await;
     assert_eq!(list.json()["files"], json!([{"path": "code/a.py", "is_dir": false, "file_size": 1}]));
     let files = |query: &str| format!("/ajax-api/2.0/mlflow/logged-models/{id}/artifacts/files{query}");

@@ -92,7 +92,7 @@ impl World {
 
     /// `7/RUN/artifacts`.
     pub fn root(&self) -> String {
-        self.run.artifact_root()
+        self.run.artifact_root().unwrap().to_owned()
     }
 }
 
