@@ -27,7 +27,9 @@ async fn server_info() -> Json<Value> {
         "artifact_serving_enabled": true,
         "multipart_uploads_enabled": false,
         "multipart_downloads_enabled": false,
-        "presigned_uploads_enabled": false,
-        "presigned_downloads_enabled": false,
+        "presigned_upload_run_id_supported": false,
+        "presigned_upload_model_id_supported": false,
+        "model_artifact_presigned_downloads_supported": false,
+        "artifacts_presigned_only": false,
     }))
 }
