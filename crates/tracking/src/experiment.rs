@@ -42,7 +42,7 @@ impl ExperimentId {
         self.0
     }
 
-    fn subject(self) -> Subject {
+    pub(crate) fn subject(self) -> Subject {
         Subject::unversioned(SubjectKind::Experiment, self.to_string())
     }
 }

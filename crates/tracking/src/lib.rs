@@ -33,6 +33,7 @@ mod logged_model;
 mod metric;
 mod names;
 mod point;
+mod purge;
 mod queries;
 mod run;
 mod seal;
@@ -49,6 +50,7 @@ pub use logged_model::{
     LoggedModel, LoggedModelData, LoggedModelId, LoggedModelSearch, LoggedModelStatus, Measurement, ModelMetric, NewLoggedModel,
 };
 pub use point::MetricPoint;
+pub use purge::Purge;
 pub use run::{NewRun, Projection, Run, RunData, RunStatus, RunUpdate};
 pub use seal::Seal;
 pub use search::{ExperimentSearch, Page, RunSearch, View};

@@ -8,8 +8,10 @@ use lw_store::{Reader, Row, Tx};
 use super::visit_for_each;
 use crate::{Experiment, ExperimentId, Lifecycle};
 
+/// A number that no experiment has had, not even one that was purged: the ledger knows them all.
 pub(crate) fn next_experiment(reader: &mut Reader<'_>) -> Result<u64> {
-    let row = reader.query_opt("SELECT COALESCE(MAX(id), 0) + 1 AS id FROM experiment", &[])?;
+    let sql = "SELECT COALESCE(MAX(CAST(subject_name AS BIGINT)), 0) + 1 AS id FROM ledger WHERE subject_kind = 'experiment'";
+    let row = reader.query_opt(sql, &[])?;
     row.map_or(Ok(1), |row| row.count("id"))
 }
 

@@ -8,6 +8,7 @@ mod history;
 mod inputs;
 mod logged_models;
 mod logging;
+mod purge;
 mod runs;
 mod search;
 
