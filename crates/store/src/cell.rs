@@ -84,8 +84,8 @@ pub(crate) struct InsertText {
     texts: [OnceLock<String>; SIZES.len()],
 }
 
-/// By how many rows at once a server is asked: four numbers, so that four statements are prepared and not one for each number.
-const SIZES: [usize; 4] = [128, 32, 8, 1];
+/// By how many rows at once a server is asked: eight numbers, so that eight statements are prepared and not one for each number.
+const SIZES: [usize; 8] = [128, 64, 32, 16, 8, 4, 2, 1];
 
 impl<const N: usize> Insert<N> {
     /// `into` ends with the names of the columns; `conflict` is what follows the values and may be empty. With `DO UPDATE` no two
@@ -191,11 +191,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn texts_are_made_for_four_numbers_of_rows() {
+    fn texts_are_made_for_few_numbers_of_rows() {
         static PAIRS: Insert<2> = Insert::new("INSERT INTO pair (a, b)", "ON CONFLICT DO NOTHING");
         assert_eq!(PAIRS.text().for_one(), "INSERT INTO pair (a, b) VALUES ($1, $2) ON CONFLICT DO NOTHING");
         let sizes: Vec<usize> = [1, 7, 8, 31, 100, 1000].into_iter().map(|n_rows| PAIRS.text().for_most(n_rows).0).collect();
-        assert_eq!(sizes, [1, 1, 8, 8, 32, 128]);
+        assert_eq!(sizes, [1, 4, 8, 16, 64, 128]);
         assert!(PAIRS.text().for_most(8).1.contains("($15, $16)"));
     }
 }

@@ -29,6 +29,7 @@ async fn main() {
     limit(&directory.path().join("limit.db"), duration);
     single(&tracking, &ctx).await;
     search(&tracking, &ctx, n_runs).await;
+    wide(&tracking, &ctx).await;
     history(&tracking, &ctx).await;
 }
 
@@ -180,6 +181,35 @@ async fn search(tracking: &Tracking, ctx: &Ctx, n_runs: u64) {
         }
         let is_filtered = if search.filter.is_some() { "filter and order" } else { "no filter" };
         println!("search of {n_runs} runs, {is_filtered}, {n_found} rows: p50 {:.1} ms", quantile(&mut waits, 0.5));
+    }
+}
+
+/// Runs with twelve thousand metrics each, which a list shows with a few of them.
+async fn wide(tracking: &Tracking, ctx: &Ctx) {
+    const N_COLUMNS: usize = 12_000;
+    let experiment = tracking.ensure_experiment(ctx, "wide").await.unwrap();
+    for _ in 0..20 {
+        let run = tracking.start_run(ctx, NewRun::of(experiment.id, Circumstances::default())).await.unwrap();
+        for first in (0..N_COLUMNS).step_by(1000) {
+            let batch = (first..first + 1000)
+                .fold(Batch::default(), |batch, key| batch.metric(&format!("column/{key}"), 0.5, Timestamp::from_millis(1), 0));
+            tracking.log(ctx, &run.id, batch).await.unwrap();
+        }
+    }
+    let few = Projection::Only { metrics: vec!["column/7".to_owned()], params: Vec::new(), tags: Vec::new() };
+    for (what, projection) in [("all", Projection::All), ("one of", few)] {
+        let search = RunSearch {
+            experiments: vec![experiment.id],
+            filter: None,
+            order_by: Vec::new(),
+            view: View::Active,
+            limit: 100,
+            offset: 0,
+            projection,
+        };
+        let started = Instant::now();
+        tracking.search_runs(search).await.unwrap();
+        println!("20 runs with {what} {N_COLUMNS} metrics each: {:.1} ms", started.elapsed().as_secs_f64() * 1e3);
     }
 }
 

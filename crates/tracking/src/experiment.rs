@@ -285,6 +285,11 @@ pub(crate) fn found(reader: &mut Reader<'_>, id: ExperimentId) -> Result<Experim
     queries::experiment(reader, id)?.ok_or_else(|| not_found(id))
 }
 
+/// The active experiment, without its tags, that something new shall belong to.
+pub(crate) fn home(reader: &mut Reader<'_>, id: ExperimentId) -> Result<Experiment> {
+    active(queries::bare_experiment(reader, id)?.ok_or_else(|| not_found(id))?)
+}
+
 fn found_in(reader: &mut Reader<'_>, id: ExperimentId, lifecycle: Lifecycle) -> Result<Experiment> {
     let experiment = found(reader, id)?;
     if experiment.lifecycle == lifecycle { Ok(experiment) } else { Err(not_found(id)) }

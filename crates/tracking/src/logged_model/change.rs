@@ -101,7 +101,7 @@ impl Tracking {
 }
 
 fn create(tx: &mut Tx<'_>, id: LoggedModelId, spare_name: String, new: NewLoggedModel) -> Result<LoggedModelData> {
-    let experiment = experiment::active(experiment::found(tx, new.experiment)?)?;
+    let experiment = experiment::home(tx, new.experiment)?;
     let artifact_uri = location::below(&experiment.artifact_location, &["models", id.as_str(), "artifacts"]);
     let mut model = LoggedModel {
         id,

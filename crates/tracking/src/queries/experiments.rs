@@ -20,6 +20,12 @@ pub(crate) fn experiment(reader: &mut Reader<'_>, id: ExperimentId) -> Result<Op
     Ok(with_tags(reader, &rows)?.pop())
 }
 
+/// The experiment without its tags, which whoever starts a run in it has no use for.
+pub(crate) fn bare_experiment(reader: &mut Reader<'_>, id: ExperimentId) -> Result<Option<Experiment>> {
+    let row = reader.query_opt("SELECT * FROM experiment WHERE id = $1", &[id.number().into()])?;
+    row.map(|row| Experiment::of(&row, BTreeMap::new())).transpose()
+}
+
 pub(crate) fn experiment_by_name(reader: &mut Reader<'_>, name: &str) -> Result<Option<Experiment>> {
     let rows = reader.query("SELECT * FROM experiment WHERE name = $1", &[name.into()])?;
     Ok(with_tags(reader, &rows)?.pop())

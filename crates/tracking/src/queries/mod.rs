@@ -15,7 +15,8 @@ pub(crate) use self::datasets::{
     dataset_summaries, datasets_of, model_inputs_of, model_outputs_of, put_dataset, put_model_input, put_model_output,
 };
 pub(crate) use self::experiments::{
-    experiment, experiment_by_name, experiments, experiments_by_ids, next_experiment, put_experiment_tag, remove_experiment_tag,
+    bare_experiment, experiment, experiment_by_name, experiments, experiments_by_ids, next_experiment, put_experiment_tag,
+    remove_experiment_tag,
 };
 pub(crate) use self::logged_models::{
     insert_model_metrics, insert_model_params, logged_model, logged_models_by_ids, model_metrics_of, model_params_of,

@@ -63,7 +63,7 @@ impl Tracking {
 }
 
 fn start(tx: &mut Tx<'_>, id: RunId, spare_name: String, new: NewRun) -> Result<Run> {
-    let experiment = experiment::active(experiment::found(tx, new.experiment)?)?;
+    let experiment = experiment::home(tx, new.experiment)?;
     let tagged = new.tags.iter().find(|(key, _)| key == NAME_TAG).map(|(_, name)| name).filter(|name| !name.is_empty());
     let name = match (new.name.filter(|name| !name.is_empty()), tagged) {
         (Some(name), Some(tagged)) if name != *tagged => {
