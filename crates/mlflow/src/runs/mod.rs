@@ -4,11 +4,14 @@ mod batch;
 mod document;
 mod inputs;
 mod logging;
+mod promptlab;
 mod search;
 
 use axum::extract::{Extension, State};
+use axum::http::Method;
 use axum::response::Response;
 use lw_core::{Ctx, RunId, Timestamp};
+use lw_governance::Action;
 use lw_tracking::{Circumstances, ExperimentId, NewRun, RunStatus, RunUpdate};
 use serde::Serialize;
 
@@ -21,7 +24,7 @@ use crate::route::{Route, both};
 use crate::{Face, Fields, Message, Refusal};
 
 pub(crate) fn routes() -> Vec<Route> {
-    [
+    let mut routes = [
         both!(POST "2.0/mlflow/runs/create", Write, "run", create),
         both!(GET "2.0/mlflow/runs/get", Read, "run", get),
         both!(POST "2.0/mlflow/runs/update", Write, "run", update),
@@ -37,7 +40,11 @@ pub(crate) fn routes() -> Vec<Route> {
         both!(POST "2.0/mlflow/runs/log-inputs", Write, "run", inputs::log_inputs),
         both!(POST "2.0/mlflow/runs/outputs", Write, "run", inputs::log_outputs),
     ]
-    .concat_all()
+    .concat_all();
+    // Only the console calls it.
+    let promptlab = "/ajax-api/2.0/mlflow/runs/create-promptlab-run";
+    routes.push(Route::new(Method::POST, promptlab, Action::Write, "run", promptlab::create));
+    routes
 }
 
 /// The id of a run, which old clients call `run_uuid`. A text that cannot be one names no run.

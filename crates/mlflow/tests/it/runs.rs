@@ -235,3 +235,35 @@ fn old_clients_note_their_models_in_a_tag() {
         check("malformed", (status, &answer), 400, INVALID, "Malformed model info. \n { \n is not a valid JSON.");
     });
 }
+
+#[test]
+fn a_prompt_that_was_tried_becomes_a_run() {
+    both(async |world| {
+        let experiment = world.experiment("prompts").await;
+        let request = json!({"experiment_id": experiment, "run_name": "try", "prompt_template": "Say {{ word }}",
+            "prompt_parameters": [{"key": "word", "value": "hi"}], "model_route": "chat", "model_input": "Say hi",
+            "model_parameters": [{"key": "temperature", "value": 0.5}], "model_output": "hi", "mlflow_version": "3.18.0"});
+        let send = async |body: &Value| {
+            let request = axum::http::Request::builder()
+                .method(Method::POST)
+                .uri("/ajax-api/2.0/mlflow/runs/create-promptlab-run")
+                .header("content-type", "application/json")
+                .body(axum::body::Body::from(body.to_string()))
+                .unwrap();
+            let (status, body) = world.send(request).await;
+            (status, serde_json::from_slice::<Value>(&body).unwrap())
+        };
+        let (status, made) = send(&request).await;
+        assert_eq!((status.as_u16(), &made["run"]["info"]["status"]), (200, &json!("FINISHED")), "{made}");
+        let data = &made["run"]["data"];
+        assert!(
+            has(data, "params", "temperature")
+                && has(data, "params", "prompt_template")
+                && has(data, "tags", "mlflow.loggedArtifacts")
+        );
+        let mut lacking = request.clone();
+        lacking.as_object_mut().unwrap().remove("model_route");
+        let (status, answer) = send(&lacking).await;
+        check("promptlab", (status, &answer), 400, INVALID, "CreatePromptlabRun request must specify model_route.");
+    });
+}
