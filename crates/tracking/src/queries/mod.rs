@@ -8,6 +8,8 @@ mod runs;
 mod search;
 mod texts;
 
+use std::collections::HashMap;
+
 use lw_core::{Result, Scalar};
 use lw_store::{Reader, RowView};
 
@@ -42,6 +44,39 @@ fn visit_for_each(
         reader.visit(&format!("{sql} ({places})"), &parameters, &mut visitor)?;
     }
     Ok(())
+}
+
+/// Things of many runs by the number of the run. They come run by run, so that most are added without a look-up.
+struct ByRun<T> {
+    gathered: HashMap<u64, Vec<T>>,
+    open: Option<(u64, Vec<T>)>,
+}
+
+impl<T> ByRun<T> {
+    fn new() -> Self {
+        Self { gathered: HashMap::new(), open: None }
+    }
+
+    fn add(&mut self, run: u64, item: T) {
+        match &mut self.open {
+            Some((open, items)) if *open == run => items.push(item),
+            _ => {
+                self.close();
+                self.open = Some((run, vec![item]));
+            }
+        }
+    }
+
+    fn close(&mut self) {
+        if let Some((run, items)) = self.open.take() {
+            self.gathered.entry(run).or_default().extend(items);
+        }
+    }
+
+    fn done(mut self) -> HashMap<u64, Vec<T>> {
+        self.close();
+        self.gathered
+    }
 }
 
 const MOST_IN_LIST: usize = 128;

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use lw_core::{Result, RunId, Scalar, Timestamp};
 use lw_store::Reader;
 
-use super::visit_for_each;
+use super::{ByRun, visit_for_each};
 use crate::run::Target;
 use crate::{ExperimentId, Lifecycle, MetricPoint, Run};
 
@@ -81,10 +81,9 @@ pub(crate) fn latest_points_of(
     runs: &[u64],
     keys: Option<&[String]>,
 ) -> Result<HashMap<u64, Vec<(String, MetricPoint)>>> {
-    let mut points: HashMap<u64, Vec<(String, MetricPoint)>> = HashMap::new();
+    let mut points = ByRun::new();
     let mut add = |row: &lw_store::RowView<'_>| {
-        let point = (row.text(1)?.to_owned(), MetricPoint::of(row, 2)?);
-        points.entry(row.int(0)?.cast_unsigned()).or_default().push(point);
+        points.add(row.int(0)?.cast_unsigned(), (row.text(1)?.to_owned(), MetricPoint::of(row, 2)?));
         Ok(())
     };
     let columns = "SELECT run, metric_key, logged_at, step, metric_value, is_nan FROM run_latest_metric";
@@ -100,5 +99,5 @@ pub(crate) fn latest_points_of(
             }
         }
     }
-    Ok(points)
+    Ok(points.done())
 }

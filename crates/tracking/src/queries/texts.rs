@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, HashMap};
 use lw_core::{Result, Scalar};
 use lw_store::{Insert, Reader, Tx};
 
-use super::visit_for_each;
+use super::{ByRun, visit_for_each};
 
-type ByRun = HashMap<u64, Vec<(String, String)>>;
+type Texts = HashMap<u64, Vec<(String, String)>>;
 
 static INSERT_PARAM: Insert<3> =
     Insert::new("INSERT INTO run_param (run, param_key, param_value)", "ON CONFLICT (run, param_key) DO NOTHING");
@@ -48,24 +48,24 @@ pub(crate) fn tags_of_one(reader: &mut Reader<'_>, run: u64) -> Result<BTreeMap<
 }
 
 /// The parameters of some runs, by the number of the run; with some names or all.
-pub(crate) fn params_of(reader: &mut Reader<'_>, runs: &[u64], keys: Option<&[String]>) -> Result<ByRun> {
+pub(crate) fn params_of(reader: &mut Reader<'_>, runs: &[u64], keys: Option<&[String]>) -> Result<Texts> {
     texts_of(reader, "SELECT run, param_key, param_value FROM run_param", "param_key", runs, keys)
 }
 
-pub(crate) fn tags_of(reader: &mut Reader<'_>, runs: &[u64], keys: Option<&[String]>) -> Result<ByRun> {
+pub(crate) fn tags_of(reader: &mut Reader<'_>, runs: &[u64], keys: Option<&[String]>) -> Result<Texts> {
     texts_of(reader, "SELECT run, tag_key, tag_value FROM run_tag", "tag_key", runs, keys)
 }
 
-fn texts_of(reader: &mut Reader<'_>, sql: &str, key: &str, runs: &[u64], keys: Option<&[String]>) -> Result<ByRun> {
+fn texts_of(reader: &mut Reader<'_>, sql: &str, key: &str, runs: &[u64], keys: Option<&[String]>) -> Result<Texts> {
     let mut texts = ByRun::new();
     let mut add = |row: &lw_store::RowView<'_>| {
-        texts.entry(row.int(0)?.cast_unsigned()).or_default().push((row.text(1)?.to_owned(), row.text(2)?.to_owned()));
+        texts.add(row.int(0)?.cast_unsigned(), (row.text(1)?.to_owned(), row.text(2)?.to_owned()));
         Ok(())
     };
     let runs: Vec<Scalar> = runs.iter().map(|run| Scalar::from(*run)).collect();
     let Some(keys) = keys else {
         visit_for_each(reader, &format!("{sql} WHERE run IN"), &runs, add)?;
-        return Ok(texts);
+        return Ok(texts.done());
     };
     let sql = format!("{sql} WHERE run = $1 AND {key} = $2");
     for run in &runs {
@@ -73,5 +73,5 @@ fn texts_of(reader: &mut Reader<'_>, sql: &str, key: &str, runs: &[u64], keys: O
             reader.visit(&sql, &[run.clone(), key.into()], &mut add)?;
         }
     }
-    Ok(texts)
+    Ok(texts.done())
 }
