@@ -126,11 +126,10 @@ pub(crate) fn name(fields: &Fields<'_>) -> Answer<ModelName> {
 /// The number of a version, which clients send as a text.
 pub(crate) fn number(text: &str) -> Answer<i64> {
     let trimmed = text.trim();
-    let parsed = trimmed.parse().map_err(|_| {
+    trimmed.parse().map_err(|_| {
         let shown: String = text.chars().take(100).collect();
         Refusal::invalid(format!("Parameter 'version' must be an integer, got '{shown}'."))
-    });
-    parsed
+    })
 }
 
 /// A number that a version may have; there are no others.
