@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use lw_core::{Ctx, Digest, Reference, RunId, Subject, SubjectKind};
 use lw_registry::ModelVersion;
-use lw_tracking::{LOGGED_MODEL_NOT_FOUND, LoggedModelId, RUN_NOT_FOUND};
+use lw_tracking::{Artifact, ArtifactOwner, LOGGED_MODEL_NOT_FOUND, LoggedModelId, RUN_NOT_FOUND};
 
 use crate::face::Face;
 use crate::model_intake::{parse_run, user_of};
@@ -82,9 +82,12 @@ pub(crate) async fn tell_logged_model(face: &Face, ctx: &Ctx, facts: &LoggedMode
 
 /// The files at a place, by path.
 pub(crate) async fn files_at(face: &Face, place: &Place) -> Answer<Vec<File>> {
-    let Place::Run { run, folder } = place else { return Ok(Vec::new()) };
-    let Some(run) = parse_run(run) else { return Ok(Vec::new()) };
-    let found = match face.tracking().artifacts(&run, folder).await {
+    let (owner, folder) = match place {
+        Place::Run { run, folder } => (parse_run(run).map(|id| ArtifactOwner::from(&id)), folder),
+        Place::LoggedModel { model, folder } => (LoggedModelId::parse(model).ok().map(|id| ArtifactOwner::from(&id)), folder),
+    };
+    let Some(owner) = owner else { return Ok(Vec::new()) };
+    let found = match face.tracking().artifacts(&owner, folder).await {
         Ok(found) => found,
         Err(error) if error.is(RUN_NOT_FOUND) => return Ok(Vec::new()),
         Err(error) => return Err(error.into()),
@@ -93,11 +96,8 @@ pub(crate) async fn files_at(face: &Face, place: &Place) -> Answer<Vec<File>> {
         Some(rest) if !folder.is_empty() && !rest.is_empty() => rest.trim_start_matches('/').to_owned(),
         _ => path.to_owned(),
     };
-    let file = |artifact: lw_tracking::RunArtifact| File {
-        path: below(&artifact.path),
-        digest: artifact.digest,
-        size_bytes: artifact.size_bytes,
-    };
+    let file =
+        |artifact: Artifact| File { path: below(&artifact.path), digest: artifact.digest, size_bytes: artifact.size_bytes };
     Ok(found.into_iter().map(file).collect())
 }
 
