@@ -34,8 +34,10 @@ pub(crate) struct Request<'a> {
 const LOCAL_ACTOR: &str = "local";
 /// The tag in which a client says who runs it.
 const USER_TAG: &str = "mlflow.user";
-/// More files than these stand in the record by the digest over all of them.
+/// The record describes no more files than these; the digest is over all, and all are kept as the version's artifacts.
 const MOST_LISTED: usize = 1000;
+/// A version of more files is no model.
+const MOST_FILES: usize = 50_000;
 const MOST_TYPED: usize = 200;
 const MODEL_FILE_BYTES: u64 = 1 << 20;
 
@@ -235,6 +237,10 @@ impl Content {
     }
 
     async fn of_files(face: &Face, files: Vec<File>) -> Answer<Self> {
+        if files.len() > MOST_FILES {
+            let n_files = files.len();
+            return Err(Refusal::invalid(format!("The source has {n_files} files; a model version has at most {MOST_FILES}.")));
+        }
         let digests: BTreeMap<&str, Digest> = files.iter().map(|file| (file.path.as_str(), file.digest)).collect();
         let digest = Digest::of_json(&digests);
         let mut formats: BTreeMap<&str, Format> = BTreeMap::new();
@@ -265,7 +271,7 @@ impl Content {
             Some(_) => (format!("executable:{}", file.path), file.digest),
             None => (format!("file:{}", file.path), file.digest),
         };
-        let artifacts = files.iter().take(MOST_LISTED).map(role).collect();
+        let artifacts = files.iter().map(role).collect();
         Ok(Self { recipe, signature: model_file.map(|file| file.signature()).unwrap_or_default(), artifacts })
     }
 }

@@ -64,7 +64,7 @@ const ENTITIES: [&str; 11] = [
     "BUDGET_POLICY",
 ];
 const ACTIONS: [&str; 6] = ["ACTION_UNSPECIFIED", "CREATED", "UPDATED", "DELETED", "SET", "EXCEEDED"];
-const STATUSES: [&str; 3] = ["", "ACTIVE", "DISABLED"];
+const STATUSES: [(&str, i64); 2] = [("ACTIVE", 1), ("DISABLED", 2)];
 
 /// A name of an enumeration, which clients may send as its number.
 fn named<'a>(fields: &Fields<'a>, name: &str, names: &[&'a str]) -> Answer<Option<&'a str>> {
@@ -95,8 +95,11 @@ fn events(fields: &Fields<'_>) -> Answer<Vec<EventKind>> {
     Ok(events)
 }
 
+/// An unknown status is none.
 fn status(fields: &Fields<'_>) -> Answer<Option<WebhookStatus>> {
-    Ok(named(fields, "status", &STATUSES)?.and_then(WebhookStatus::parse))
+    let number = fields.enumeration("status", &STATUSES)?;
+    let named = STATUSES.iter().find(|(_, known)| Some(*known) == number).map(|(name, _)| *name);
+    Ok(named.and_then(WebhookStatus::parse))
 }
 
 async fn create(State(face): State<Face>, Extension(ctx): Extension<Ctx>, message: Message) -> Answered {

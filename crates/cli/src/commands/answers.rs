@@ -17,11 +17,7 @@ fn show(answer: &Value, json: bool, columns: &[(&str, &str)], next: &str) {
 }
 
 pub async fn why(client: &Client, model: &str, json: bool) -> Result<()> {
-    let path = match model.split_once('@') {
-        Some((name, version)) => format!("/api/v1/models/{name}/why?version={version}"),
-        None => format!("/api/v1/models/{model}/why"),
-    };
-    let answer = client.get(&path).await?;
+    let answer = client.get(&why_path(model)).await?;
     if json {
         render::json(&answer);
         return Ok(());
@@ -31,6 +27,23 @@ pub async fn why(client: &Client, model: &str, json: bool) -> Result<()> {
     Ok(())
 }
 
+/// `MODEL` or `MODEL@VERSION`. Models of clients have any names, with an `@` of their own, too.
+fn why_path(model: &str) -> String {
+    match model.rsplit_once('@').filter(|(_, version)| version.bytes().all(|byte| byte.is_ascii_digit())) {
+        Some((name, version)) => format!("/api/v1/models/{}/why?version={version}", segment(name)),
+        None => format!("/api/v1/models/{}/why", segment(model)),
+    }
+}
+
+/// A name as one part of a path (RFC 3986, section 3.3).
+fn segment(name: &str) -> String {
+    let encoded = |byte: u8| match byte {
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => char::from(byte).to_string(),
+        byte => format!("%{byte:02X}"),
+    };
+    name.bytes().map(encoded).collect()
+}
+
 pub async fn models(client: &Client, model: Option<&str>, json: bool) -> Result<()> {
     let Some(model) = model else {
         let answer = client.get("/api/v1/models").await?;
@@ -38,7 +51,7 @@ pub async fn models(client: &Client, model: Option<&str>, json: bool) -> Result<
         show(&answer, json, &columns, "loopwright models MODEL");
         return Ok(());
     };
-    let answer = client.get(&format!("/api/v1/models/{model}/versions")).await?;
+    let answer = client.get(&format!("/api/v1/models/{}/versions", segment(model))).await?;
     let columns = [
         ("version", "/version"),
         ("state", "/state"),
@@ -144,4 +157,17 @@ pub async fn status(client: &Client, json: bool) -> Result<()> {
     }
     render::next("loopwright models");
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_name_of_a_model_is_one_part_of_a_path() {
+        assert_eq!(why_path("late_arrival"), "/api/v1/models/late_arrival/why");
+        assert_eq!(why_path("late_arrival@3"), "/api/v1/models/late_arrival/why?version=3");
+        assert_eq!(why_path("Iris (v2)@beta"), "/api/v1/models/Iris%20%28v2%29%40beta/why");
+        assert_eq!(why_path("a@b@12"), "/api/v1/models/a%40b/why?version=12");
+    }
 }
