@@ -8,6 +8,7 @@ mod metrics;
 mod model_versions;
 mod registered_models;
 mod registry_world;
+mod odd;
 mod runs;
 mod search;
 mod webhooks;
