@@ -95,7 +95,7 @@ fn missing_and_unknown_business_rows_are_found() {
         &[Finding::RowUnknown { table: table(), key: key("m", "challenger"), removed_by: Some(5) }],
     );
     check(
-        "INSERT INTO model VALUES ('ghost', '', 'eve', 0)",
+        "INSERT INTO model VALUES ('ghost', '', 'eve', 0, 0)",
         &[Finding::RowUnknown { table: "model".to_owned(), key: json!({"name": "ghost"}), removed_by: None }],
     );
 }
