@@ -50,12 +50,13 @@ check_rust() {
 
 install_python() {
     local lock=tests/requirements.lock stamp=.venv/.requirements.sha256 wanted
-    wanted=$(sha256sum "$lock")
+    wanted=$(sha256sum "$lock" tests/mlflow.txt)
     [ "$(cat "$stamp" 2>/dev/null)" = "$wanted" ] && return
 
     say "Installing Python packages into .venv"
     [ -x .venv/bin/python ] || python3 -m venv .venv
     .venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r "$lock"
+    .venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: --no-deps -r tests/mlflow.txt
     printf '%s\n' "$wanted" >"$stamp"
 }
 
