@@ -149,3 +149,7 @@ def server(trained):
     yield running
     if running.process.poll() is None:
         running.kill()
+
+
+# Last, since it stands on the above: the fixtures of tests/python/mlflow. A conftest.py there would hide this one.
+from mlflow_service import client, experiment, name, run, service, uri  # noqa: E402, F401
