@@ -4,7 +4,7 @@
 #   export LOOPWRIGHT_TEST_POSTGRES=$(scripts/postgres-test.sh start)
 #   scripts/postgres-test.sh stop
 #
-# It does not wait for the disk (fsync=off), which no test needs and every test would feel.
+# It does not wait for the disk (fsync=off), which no test needs and every test would feel; benchmarks set LOOPWRIGHT_POSTGRES_FSYNC=on.
 # PGPORT chooses the port (default 54329), LOOPWRIGHT_POSTGRES_DIR where the cluster lives.
 set -euo pipefail
 
@@ -61,7 +61,7 @@ start)
         as_server "$bin/initdb" --pgdata="$directory/data" --username=loopwright --auth=trust --encoding=UTF8 --locale=C >"$directory/initdb.log" 2>&1
         certify
         as_server "$bin/pg_ctl" --pgdata="$directory/data" --log="$directory/server.log" --wait \
-            --options="-p $port -c listen_addresses=127.0.0.1 -c unix_socket_directories=$directory -c max_connections=400 -c fsync=off $ssl" start >/dev/null
+            --options="-p $port -c listen_addresses=127.0.0.1 -c unix_socket_directories=$directory -c max_connections=400 -c fsync=${LOOPWRIGHT_POSTGRES_FSYNC:-off} $ssl" start >/dev/null
     fi
     echo "postgres://loopwright@127.0.0.1:$port/postgres"
     ;;

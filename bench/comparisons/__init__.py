@@ -1,6 +1,6 @@
 """One module a comparison; each offers `comparison()`."""
 
-from . import pipeline, point_in_time, predict, start, throughput
+from . import pipeline, point_in_time, predict, start, throughput, tracking, tracking_limit
 
 COMPARISONS = {
     "start": start.comparison,
@@ -8,4 +8,7 @@ COMPARISONS = {
     "throughput": throughput.comparison,
     "pipeline": pipeline.comparison,
     "point_in_time": point_in_time.comparison,
+    "tracking": tracking.comparison,
+    "tracking_postgres": tracking.on_postgres,
+    "tracking_limit": tracking_limit.comparison,
 }

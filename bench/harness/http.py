@@ -27,14 +27,17 @@ class Connection:
         answer = self.socket.recv(65536)
         while b"\r\n\r\n" not in answer:
             answer += self.more()
-        head, body = answer.split(b"\r\n\r\n", 1)
+        head, rest = answer.split(b"\r\n\r\n", 1)
         length = body_length(head)
+        if len(rest) >= length:
+            return int(head[9:12]), rest
+        body = bytearray(rest)
         while len(body) < length:
-            body += self.more()
-        return int(head[9:12]), body
+            body += self.more(1 << 20)
+        return int(head[9:12]), bytes(body)
 
-    def more(self) -> bytes:
-        data = self.socket.recv(65536)
+    def more(self, at_most: int = 65536) -> bytes:
+        data = self.socket.recv(at_most)
         if not data:
             raise RuntimeError("the server closed the connection")
         return data

@@ -48,6 +48,17 @@ def install_peers() -> None:
     stamp.write_text(lock.read_text())
 
 
+def install_mlflow() -> Path:
+    """Puts MLflow's newest release, which names parts that are not published, over the peers' environment; returns where it is."""
+    lock = ROOT / "bench" / "mlflow.lock"
+    target, stamp = WORK / "mlflow", WORK / "mlflow" / ".lock"
+    if not (stamp.exists() and stamp.read_text() == lock.read_text()):
+        pip = [str(PEER_PYTHON), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--require-hashes", "--no-deps", "--upgrade"]
+        subprocess.run([*pip, "--target", str(target), "-r", str(lock)], check=True)
+        stamp.write_text(lock.read_text())
+    return target
+
+
 def peer_version(package: str) -> str:
     code = f"import importlib.metadata as m; print(m.version({package!r}))"
     if not PEER_PYTHON.exists():
