@@ -104,7 +104,7 @@ async fn create(State(face): State<Face>, Extension(ctx): Extension<Ctx>, messag
     Ok(json(&Created { experiment_id: experiment.id.to_string() }))
 }
 
-async fn get(State(face): State<Face>, Extension(ctx): Extension<Ctx>, message: Message) -> Answer<Response> {
+pub(crate) async fn get(State(face): State<Face>, Extension(ctx): Extension<Ctx>, message: Message) -> Answer<Response> {
     let id = experiment_id(&message.fields())?;
     let experiment = face.ready_tracking(&ctx).await?.experiment(id).await?;
     Ok(json(&Found { experiment: Document::of(&experiment) }))
@@ -201,7 +201,11 @@ async fn search(State(face): State<Face>, Extension(ctx): Extension<Ctx>, messag
     }))
 }
 
-async fn search_datasets(State(face): State<Face>, Extension(ctx): Extension<Ctx>, message: Message) -> Answer<Response> {
+pub(crate) async fn search_datasets(
+    State(face): State<Face>,
+    Extension(ctx): Extension<Ctx>,
+    message: Message,
+) -> Answer<Response> {
     const MOST_EXPERIMENTS: usize = 20;
     #[derive(Serialize)]
     struct Summary {

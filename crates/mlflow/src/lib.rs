@@ -10,6 +10,7 @@ mod document;
 mod experiments;
 mod face;
 mod failures;
+mod graphql;
 mod logged_models;
 mod message;
 mod metrics;

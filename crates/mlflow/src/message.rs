@@ -14,13 +14,18 @@ const SEE_DOCS: &str = "See the API docs for more information about request para
 
 /// A request's message.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct Message(Map<String, Value>);
+pub struct Message {
+    fields: Map<String, Value>,
+    is_query: bool,
+}
 
 /// A view of a message, or of one inside it. `path` names it in errors, like `metrics[3].`.
 #[derive(Debug, Clone)]
 pub struct Fields<'a> {
     map: &'a Map<String, Value>,
     path: String,
+    /// A query says lists by repeating a name, and has no other spelling of a name than snake case.
+    is_query: bool,
 }
 
 impl<S: Send + Sync> FromRequest<S> for Message {
@@ -63,6 +68,11 @@ fn is_json(content_type: Option<&str>) -> bool {
 }
 
 impl Message {
+    /// A message that was read elsewhere.
+    pub(crate) fn of_fields(fields: Map<String, Value>) -> Self {
+        Self { fields, is_query: false }
+    }
+
     /// Reads a query. A name that stands several times is a list.
     pub fn of_query(query: &str) -> Self {
         let mut fields = Map::new();
@@ -74,7 +84,7 @@ impl Message {
                 Some(first) => *first = Value::Array(vec![first.take(), value]),
             }
         }
-        Self(fields)
+        Self { fields, is_query: true }
     }
 
     /// Reads a JSON body. Old clients encode it twice; an empty one is an empty message.
@@ -91,21 +101,25 @@ impl Message {
             // MLflow's server takes an unreadable body for an empty one, and then misses the first parameter that it needs.
             None => Value::Null,
         };
-        Ok(Self(match value {
+        let fields = match value {
             Value::Object(fields) => fields,
             _ => Map::new(),
-        }))
+        };
+        Ok(Self { fields, is_query: false })
     }
 
     pub fn fields(&self) -> Fields<'_> {
-        Fields { map: &self.0, path: String::new() }
+        Fields { map: &self.fields, path: String::new(), is_query: self.is_query }
     }
 }
 
 impl<'a> Fields<'a> {
     /// A field that is set to something, by its snake-case name.
     pub fn get(&self, name: &str) -> Option<&'a Value> {
-        let value = self.map.get(name).or_else(|| self.map.get(&*camel_case(name)));
+        let value = match self.map.get(name) {
+            None if !self.is_query => self.map.get(&*camel_case(name)),
+            value => value,
+        };
         value.filter(|value| !value.is_null())
     }
 
@@ -187,7 +201,7 @@ impl<'a> Fields<'a> {
         let text = |value: &'a Value| value.as_str().ok_or_else(|| self.mistyped(name, value));
         match self.get(name) {
             None => Ok(Vec::new()),
-            Some(Value::String(text)) => Ok(vec![text]),
+            Some(Value::String(text)) if self.is_query => Ok(vec![text]),
             Some(Value::Array(values)) => values.iter().map(text).collect(),
             Some(other) => Err(self.mistyped(name, other)),
         }
@@ -198,7 +212,7 @@ impl<'a> Fields<'a> {
         let Some(value) = self.get(name) else { return Ok(Vec::new()) };
         let Value::Array(values) = value else { return Err(self.mistyped(name, value)) };
         let inner = |(index, value): (usize, &'a Value)| match value {
-            Value::Object(map) => Ok(Fields { map, path: format!("{}{name}[{index}].", self.path) }),
+            Value::Object(map) => Ok(Fields { map, path: format!("{}{name}[{index}].", self.path), is_query: false }),
             other => Err(self.mistyped(name, other)),
         };
         values.iter().enumerate().map(inner).collect()
@@ -208,7 +222,7 @@ impl<'a> Fields<'a> {
     pub fn message(&self, name: &str) -> Answer<Option<Fields<'a>>> {
         match self.get(name) {
             None => Ok(None),
-            Some(Value::Object(map)) => Ok(Some(Fields { map, path: format!("{}{name}.", self.path) })),
+            Some(Value::Object(map)) => Ok(Some(Fields { map, path: format!("{}{name}.", self.path), is_query: false })),
             Some(other) => Err(self.mistyped(name, other)),
         }
     }

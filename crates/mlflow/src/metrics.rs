@@ -187,7 +187,7 @@ async fn get_history_bulk(State(face): State<Face>, Extension(ctx): Extension<Ct
     Ok(json(&Points { metrics: Some(points) }))
 }
 
-async fn get_history_bulk_interval(
+pub(crate) async fn get_history_bulk_interval(
     State(face): State<Face>,
     Extension(ctx): Extension<Ctx>,
     message: Message,

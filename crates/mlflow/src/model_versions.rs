@@ -85,7 +85,7 @@ async fn delete(State(face): State<Face>, Extension(ctx): Extension<Ctx>, messag
     Ok(axum::Json(json!({})))
 }
 
-async fn search(State(face): State<Face>, message: Message) -> Answered {
+pub(crate) async fn search(State(face): State<Face>, message: Message) -> Answered {
     let fields = message.fields();
     let max_results = answer::max_results(&fields, 200_000, 200_000)?;
     let (filter, order) = (fields.text("filter")?.unwrap_or_default(), fields.texts("order_by")?);

@@ -6,7 +6,7 @@ use axum::routing::{MethodFilter, MethodRouter, on};
 use lw_governance::Action;
 
 use crate::face::Face;
-use crate::{artifacts, experiments, logged_models, metrics, model_versions, registered_models, runs, server_info, webhooks};
+use crate::{artifacts, experiments, graphql, logged_models, metrics, model_versions, registered_models, runs, server_info, webhooks};
 
 /// One route: method, path, and what it does to what. The server's guard asks for the action before the handler runs.
 pub struct Route {
@@ -60,6 +60,7 @@ pub fn routes() -> Vec<Route> {
         model_versions::routes(),
         webhooks::routes(),
         artifacts::routes(),
+        graphql::routes(),
     ]
     .into_iter()
     .flatten()

@@ -6,7 +6,7 @@ mod download;
 mod media;
 mod multipart;
 mod of_model;
-mod of_run;
+pub(crate) mod of_run;
 mod path;
 mod proxy;
 mod upload;

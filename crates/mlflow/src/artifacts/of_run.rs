@@ -22,7 +22,7 @@ const MAX_UPLOAD_BYTES: usize = 10 << 20;
 pub(super) type Pairs = Query<std::collections::HashMap<String, String>>;
 
 /// Paths below the run.
-pub(super) async fn list(State(face): State<Face>, message: Message) -> Answer<Json<Value>> {
+pub(crate) async fn list(State(face): State<Face>, message: Message) -> Answer<Json<Value>> {
     let fields = message.fields();
     let id = fields.required_text("run_id")?;
     let path = folder(fields.text("path")?.unwrap_or_default())?;

@@ -92,6 +92,7 @@ fn order_text(key: &OrderKey) -> LoggedModelOrderText<'_> {
         field_name: Some(&key.field_name),
         ascending: Some(key.ascending),
         dataset_name: key.dataset_name.as_deref(),
-        dataset_digest: key.dataset_digest.as_deref(),
+        // A digest says nothing without its data set's name, and MLflow's server passes over it.
+        dataset_digest: key.dataset_name.as_ref().and(key.dataset_digest.as_deref()),
     }
 }

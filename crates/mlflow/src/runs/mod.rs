@@ -5,7 +5,7 @@ mod document;
 mod inputs;
 mod logging;
 mod promptlab;
-mod search;
+pub(crate) mod search;
 
 use axum::extract::{Extension, State};
 use axum::http::Method;
@@ -115,7 +115,7 @@ async fn create(State(face): State<Face>, Extension(ctx): Extension<Ctx>, messag
     Ok(json(&Created { run: RunDocument::started(&run, &tags) }))
 }
 
-async fn get(State(face): State<Face>, Extension(ctx): Extension<Ctx>, message: Message) -> Answer<Response> {
+pub(crate) async fn get(State(face): State<Face>, Extension(ctx): Extension<Ctx>, message: Message) -> Answer<Response> {
     #[derive(Serialize)]
     struct Found<'a> {
         run: RunDocument<'a>,

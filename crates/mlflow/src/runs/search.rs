@@ -23,7 +23,7 @@ struct Page<'a> {
     next_page_token: Option<String>,
 }
 
-pub(super) async fn search(State(face): State<Face>, Extension(ctx): Extension<Ctx>, message: Message) -> Answer<Response> {
+pub(crate) async fn search(State(face): State<Face>, Extension(ctx): Extension<Ctx>, message: Message) -> Answer<Response> {
     let fields = message.fields();
     let experiments = fields.texts("experiment_ids")?;
     let filter = fields.text("filter")?.unwrap_or_default();

@@ -39,7 +39,7 @@ fn experiments_are_read_as_clients_write_them() {
         let (status, _) = world.raw(Method::POST, "experiments/create", "application/json", &json!(twice).to_string()).await;
         assert_eq!(status, StatusCode::OK);
         let camel = world.post("experiments/create", json!({"name": "camel", "artifactLocation": "s3://b"})).await;
-        let found = world.got(&format!("experiments/get?experimentId={}", camel["experiment_id"].as_str().unwrap())).await;
+        let found = world.got(&format!("experiments/get?experiment_id={}", camel["experiment_id"].as_str().unwrap())).await;
         assert_eq!(found["experiment"]["artifact_location"], "s3://b");
         let found = world.got("experiments/get-by-name?experiment_name=Default").await;
         let experiment = &found["experiment"];

@@ -3,6 +3,7 @@
 
 mod artifacts;
 mod experiments;
+mod graphql;
 mod logged_models;
 mod metrics;
 mod model_versions;
