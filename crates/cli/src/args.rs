@@ -100,10 +100,16 @@ pub enum Command {
     Replay(ReplayArgs),
     /// List models, or show the versions of one.
     Models { model: Option<String> },
-    /// List tracked runs of experiments, newest first: parameters and metrics of each training.
-    Experiments {
-        #[arg(long, default_value_t = 20)]
-        limit: u32,
+    /// Search the tracked runs of experiments, newest first.
+    Experiments(Experiments),
+    /// Show what was deleted long ago and which artifacts nothing mentions any more, or remove both for good.
+    Gc {
+        /// How long something must have been deleted or unmentioned, such as 7d or 12h.
+        #[arg(long, default_value = "30d")]
+        older_than: String,
+        /// Remove it. Names of removed experiments are free again; the ledger keeps that they were there.
+        #[arg(long)]
+        remove: bool,
     },
     /// List pipelines with their newest run and next scheduled time, or show the steps of one.
     Pipelines { pipeline: Option<String> },
@@ -196,6 +202,34 @@ pub enum Command {
     },
     /// Print a completion script for a shell.
     Completions { shell: Shell },
+}
+
+#[derive(Debug, Args)]
+pub struct Experiments {
+    /// Only runs of these experiments: names or ids.
+    pub experiments: Vec<String>,
+    /// Only runs that match: metrics.auc > 0.7 AND (params.depth = '3' OR NOT tags.stage = 'test').
+    #[arg(long, default_value = "")]
+    pub filter: String,
+    /// The order: "metrics.auc DESC". Again for each further key.
+    #[arg(long, value_name = "KEY")]
+    pub order_by: Vec<String>,
+    /// What to show of each run: metrics.auc, params.depth, tags.stage. Again for each one.
+    #[arg(long = "column", value_name = "KEY", value_parser = column)]
+    pub columns: Vec<(String, String)>,
+    #[arg(long, default_value_t = 20)]
+    pub limit: u32,
+    /// The token of the page before.
+    #[arg(long, value_name = "TOKEN", default_value = "")]
+    pub page_token: String,
+}
+
+/// Reads `metrics.auc`.
+fn column(text: &str) -> Result<(String, String), String> {
+    match text.split_once('.') {
+        Some((kind @ ("metrics" | "params" | "tags"), key)) if !key.is_empty() => Ok((kind.to_owned(), key.to_owned())),
+        _ => Err("write metrics.KEY, params.KEY or tags.KEY, like metrics.auc".to_owned()),
+    }
 }
 
 #[derive(Debug, Args)]

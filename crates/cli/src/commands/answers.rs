@@ -65,14 +65,6 @@ pub async fn models(client: &Client, model: Option<&str>, json: bool) -> Result<
     Ok(())
 }
 
-pub async fn experiments(client: &Client, limit: u32, json: bool) -> Result<()> {
-    let answer = client.get(&format!("/api/v1/runs?limit={limit}")).await?;
-    let columns =
-        [("run", "/run_id"), ("experiment", "/experiment"), ("name", "/name"), ("status", "/status"), ("started", "/started_at")];
-    show(&answer, json, &columns, "loopwright models");
-    Ok(())
-}
-
 pub async fn tables(client: &Client, table: Option<&str>, json: bool) -> Result<()> {
     let Some(table) = table else {
         let answer = client.get("/api/v1/tables").await?;

@@ -13,6 +13,7 @@ mod project;
 mod replay;
 mod run;
 mod server;
+mod tracking;
 
 use lw_core::Error;
 
@@ -53,7 +54,8 @@ async fn with_client(global: &crate::args::Global, command: Command) -> lw_core:
         Command::Why { model } => answers::why(client, &model, json).await,
         Command::Reproduce { version } => run::reproduce(client, &version, json).await,
         Command::Models { model } => answers::models(client, model.as_deref(), json).await,
-        Command::Experiments { limit } => answers::experiments(client, limit, json).await,
+        Command::Experiments(search) => tracking::experiments(client, &search, json).await,
+        Command::Gc { older_than, remove } => tracking::collect(client, &older_than, remove, json).await,
         Command::Pipelines { pipeline } => pipelines::pipelines(&connection, pipeline.as_deref(), json).await,
         Command::Runs(runs) => pipelines::runs(&connection, &runs, json).await,
         Command::Logs { run, step, follow } => pipelines::logs(&connection, &run, step.as_deref(), follow, json).await,

@@ -1,7 +1,10 @@
 //! `loopwright up`.
 
-use lw_core::Result;
+use std::time::Duration;
+
+use lw_core::{Ctx, Result};
 use lw_project::Workspace;
+use lw_registry::Webhooks;
 use lw_server::{App, Authentication};
 use tokio::net::TcpListener;
 
@@ -10,6 +13,9 @@ use crate::background::Background;
 use crate::connect::{options, workspace_dir};
 use crate::failures::LISTEN_FAILED;
 use crate::render;
+
+/// How long a change may wait for its webhooks.
+const DELIVERY_PAUSE: Duration = Duration::from_secs(1);
 
 /// Serves until SIGTERM or Ctrl-C, then drains: accepted requests are answered, logged predictions are on disk.
 pub async fn up(global: &Global, up: &Up) -> Result<()> {
@@ -26,11 +32,12 @@ pub async fn up(global: &Global, up: &Up) -> Result<()> {
     let workspace = Workspace::open(options(global)).await?;
     // What runs beside the requests must not hold their threads.
     let background = Background::start()?;
+    let app = App::serving(workspace.clone(), authentication, address)?;
     background.run(|| {
         workspace.start_work();
         workspace.start_loop();
+        tokio::spawn(deliver_webhooks(app.mlflow().webhooks().clone(), workspace.own_ctx("webhooks")));
     });
-    let app = App::serving(workspace.clone(), authentication, address)?;
     let url = format!("http://{address}");
     let _announcement = lw_server::announce(&workspace_dir(global), &url)?;
     render::out(&format!("loopwright is ready at {url}"));
@@ -38,6 +45,21 @@ pub async fn up(global: &Global, up: &Up) -> Result<()> {
     workspace.close().await;
     render::talk("drained; goodbye");
     Ok(())
+}
+
+/// Delivers what changes told to the outbox, as soon as it is due, for as long as the process lives.
+async fn deliver_webhooks(webhooks: Webhooks, ctx: Ctx) {
+    loop {
+        let pause = match webhooks.deliver_due(&ctx).await {
+            Ok(0) => DELIVERY_PAUSE,
+            Ok(_) => continue,
+            Err(error) => {
+                tracing::warn!(?error, "Webhooks cannot be delivered now: {error}");
+                DELIVERY_PAUSE * 10
+            }
+        };
+        tokio::time::sleep(pause).await;
+    }
 }
 
 async fn shutdown() {

@@ -1,6 +1,7 @@
 //! The native API under `/api/v1`: one module a resource.
 
 mod catalog;
+mod collection;
 mod endpoints;
 mod features;
 mod identities;
@@ -25,6 +26,7 @@ pub fn routes() -> Vec<Route> {
         runs::routes(),
         tracking::routes(),
         catalog::routes(),
+        collection::routes(),
         features::routes(),
         training_sets::routes(),
         endpoints::routes(),
