@@ -1,9 +1,10 @@
 //! What tracking knows of the runs and logged models that versions come from.
 
 use bytes::Bytes;
+use futures::TryStreamExt as _;
 use lw_core::{Ctx, Digest, Reference, RunId, Subject, SubjectKind};
 use lw_registry::ModelVersion;
-use lw_tracking::{Artifact, ArtifactOwner, LOGGED_MODEL_NOT_FOUND, LoggedModelId, RUN_NOT_FOUND};
+use lw_tracking::{Artifact, ArtifactOwner, BAD_ARTIFACT_PATH, LOGGED_MODEL_NOT_FOUND, LoggedModelId, RUN_NOT_FOUND};
 
 use crate::face::Face;
 use crate::model_intake::{parse_run, user_of};
@@ -80,39 +81,71 @@ pub(crate) async fn tell_logged_model(face: &Face, ctx: &Ctx, facts: &LoggedMode
     Ok(face.tracking().tag_logged_model(ctx, &facts.id, vec![(VERSIONS_TAG.to_owned(), text)]).await?)
 }
 
-/// The files at a place, by path.
+/// The files at a place, by path; none if the place is not ours.
 pub(crate) async fn files_at(face: &Face, place: &Place) -> Answer<Vec<File>> {
-    let (owner, folder) = match place {
-        Place::Run { run, folder } => (parse_run(run).map(|id| ArtifactOwner::from(&id)), folder),
-        Place::LoggedModel { model, folder } => (LoggedModelId::parse(model).ok().map(|id| ArtifactOwner::from(&id)), folder),
-    };
-    let Some(owner) = owner else { return Ok(Vec::new()) };
-    let found = match face.tracking().artifacts(&owner, folder).await {
-        Ok(found) => found,
+    match place {
+        Place::Run { run, folder } => {
+            let Some(run) = parse_run(run) else { return Ok(Vec::new()) };
+            let files = files_of(face, ArtifactOwner::Run(run.clone()), folder).await?;
+            if files.is_empty() { files_of_output(face, &run, folder).await } else { Ok(files) }
+        }
+        Place::LoggedModel { model, folder } => match LoggedModelId::parse(model) {
+            Ok(id) => files_of(face, ArtifactOwner::LoggedModel(id), folder).await,
+            Err(_) => Ok(Vec::new()),
+        },
+    }
+}
+
+/// A model that a run logged under a name is found below the run by that name.
+async fn files_of_output(face: &Face, run: &RunId, folder: &str) -> Answer<Vec<File>> {
+    let (name, rest) = folder.split_once('/').unwrap_or((folder, ""));
+    let outputs = match face.tracking().run(run).await {
+        Ok(data) => data.model_outputs,
         Err(error) if error.is(RUN_NOT_FOUND) => return Ok(Vec::new()),
         Err(error) => return Err(error.into()),
     };
-    let below = |path: &str| match path.strip_prefix(folder.as_str()) {
-        Some(rest) if !folder.is_empty() && !rest.is_empty() => rest.trim_start_matches('/').to_owned(),
-        _ => path.to_owned(),
-    };
-    let file =
-        |artifact: Artifact| File { path: below(&artifact.path), digest: artifact.digest, size_bytes: artifact.size_bytes };
-    Ok(found.into_iter().map(file).collect())
+    for output in outputs.into_iter().rev() {
+        match face.tracking().logged_model(&output.model).await {
+            Ok(data) if data.model.name == name => return files_of(face, ArtifactOwner::LoggedModel(output.model), rest).await,
+            Err(error) if !error.is(LOGGED_MODEL_NOT_FOUND) => return Err(error.into()),
+            _ => {}
+        }
+    }
+    Ok(Vec::new())
 }
 
-/// Larger files are not read for their first bytes.
-const MOST_WHOLE: u64 = 32 << 20;
+/// What an owner has below a folder, or the one file that the folder turns out to be.
+async fn files_of(face: &Face, owner: ArtifactOwner, folder: &str) -> Answer<Vec<File>> {
+    let is_not_ours =
+        |error: &lw_core::Error| error.is(RUN_NOT_FOUND) || error.is(LOGGED_MODEL_NOT_FOUND) || error.is(BAD_ARTIFACT_PATH);
+    let file = |path: &str, artifact: &Artifact| File {
+        path: path.trim_start_matches('/').to_owned(),
+        digest: artifact.digest,
+        size_bytes: artifact.size_bytes,
+    };
+    let found = match face.tracking().artifacts(&owner, folder).await {
+        Ok(found) => found,
+        Err(error) if is_not_ours(&error) => return Ok(Vec::new()),
+        Err(error) => return Err(error.into()),
+    };
+    if !found.is_empty() || folder.is_empty() {
+        let below = |artifact: &Artifact| file(artifact.path.strip_prefix(folder).unwrap_or(&artifact.path), artifact);
+        return Ok(found.iter().map(below).collect());
+    }
+    let single = face.tracking().artifact(&owner, folder).await?;
+    let name = folder.rsplit('/').next().unwrap_or(folder);
+    Ok(single.iter().map(|artifact| file(name, artifact)).collect())
+}
 
 /// The first bytes of a file.
 pub(crate) async fn head(face: &Face, file: &File, n_bytes: u64) -> Answer<Bytes> {
-    if file.size_bytes > MOST_WHOLE {
-        return Ok(Bytes::new());
-    }
-    let bytes = whole(face, file).await?;
-    Ok(bytes.slice(..bytes.len().min(usize::try_from(n_bytes).unwrap_or(usize::MAX))))
+    let stretch = 0..n_bytes.min(file.size_bytes);
+    let parts = face.artifacts().read(&file.digest, file.size_bytes, Some(stretch)).await?;
+    let parts: Vec<Bytes> = parts.try_collect().await?;
+    Ok(parts.concat().into())
 }
 
+/// A small file.
 pub(crate) async fn whole(face: &Face, file: &File) -> Answer<Bytes> {
     Ok(face.artifacts().get(&file.digest).await?)
 }

@@ -247,3 +247,39 @@ fn a_logged_model_knows_the_versions_that_were_made_of_it() {
         assert!(version.lineage.iter().any(|input| input.subject.to_string() == format!("logged_model/{id}")));
     });
 }
+
+#[test]
+fn the_files_of_a_logged_model_are_those_of_its_versions() {
+    both(async |world| {
+        let ctx = Ctx::real(Actor::new("ana"), "log");
+        let (experiment, run) = world.run().await;
+        let request = json!({"experiment_id": experiment, "name": "forest", "source_run_id": run});
+        let id = world.post("logged-models", request).await["model"]["info"]["model_id"].as_str().unwrap().to_owned();
+        world.post("runs/outputs", json!({"run_id": run, "models": [{"model_id": id, "step": 0}]})).await;
+        world.artifact(&ctx, &id, "MLmodel", MODEL_FILE.as_bytes()).await;
+        world.artifact(&ctx, &id, "data/model.pth", &[b"PK\x03\x04".as_slice(), &[0; 600]].concat()).await;
+        world.artifact(&ctx, &run, "plain/model.onnx", b"\x08\x07").await;
+        world.model("M").await;
+        let (of_model, below_run, file) =
+            (format!("models:/{id}"), format!("runs:/{run}/forest"), format!("runs:/{run}/plain/model.onnx"));
+        for request in [
+            json!({"name": "M", "source": of_model, "model_id": id}),
+            json!({"name": "M", "source": below_run, "run_id": run}),
+            json!({"name": "M", "source": file, "run_id": run}),
+        ] {
+            world.post("model-versions/create", request).await;
+        }
+        let registry = Registry::new(world.store.clone());
+        let m = ModelName::parse("M").unwrap();
+        let artifacts = async |version: u64| {
+            let version = registry.version(&m, version).await.unwrap();
+            version.artifacts.into_keys().collect::<Vec<_>>()
+        };
+        assert_eq!(artifacts(1).await, ["executable:data/model.pth", "file:MLmodel"]);
+        assert_eq!(artifacts(2).await, artifacts(1).await, "a run has the models that it logged");
+        assert_eq!(artifacts(3).await, ["file:model.onnx"]);
+        let first = registry.version(&m, 1).await.unwrap();
+        assert_eq!(first.signature.inputs.names().collect::<Vec<_>>(), ["hour"]);
+        assert_eq!(first.recipe["content"]["digest"], registry.version(&m, 2).await.unwrap().recipe["content"]["digest"]);
+    });
+}

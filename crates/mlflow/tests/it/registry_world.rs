@@ -2,7 +2,7 @@
 
 use axum::http::{Method, StatusCode};
 use lw_core::{Ctx, Digest, RunId};
-use lw_tracking::Tracking;
+use lw_tracking::{ArtifactOwner, LoggedModelId, Tracking};
 use serde_json::{Value, json};
 
 use crate::world::{World, check};
@@ -33,12 +33,15 @@ impl World {
         self.post("model-versions/create", request).await["model_version"].clone()
     }
 
-    /// Puts a file among the artifacts of a run.
-    pub async fn artifact(&self, ctx: &Ctx, run: &str, path: &str, bytes: &[u8]) -> Digest {
+    /// Puts a file among the artifacts of a run or of a logged model.
+    pub async fn artifact(&self, ctx: &Ctx, owner: &str, path: &str, bytes: &[u8]) -> Digest {
         let digest = self.face.artifacts().put(bytes.to_vec()).await.unwrap();
-        let run = RunId::parse(run).unwrap();
+        let owner = match RunId::parse(owner) {
+            Ok(run) => ArtifactOwner::Run(run),
+            Err(_) => ArtifactOwner::LoggedModel(LoggedModelId::parse(owner).unwrap()),
+        };
         let size_bytes = u64::try_from(bytes.len()).unwrap();
-        Tracking::new(self.store.clone()).log_artifact(ctx, &run, path, digest, size_bytes).await.unwrap();
+        Tracking::new(self.store.clone()).log_artifact(ctx, &owner, path, digest, size_bytes).await.unwrap();
         digest
     }
 }
