@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use lw_core::{Result, Scalar};
 use lw_store::{Reader, Row, Tx};
 
-use super::visit_for_each;
+use super::{in_order_of, visit_for_each};
 use crate::{Experiment, ExperimentId, Lifecycle};
 
 /// A number that no experiment has had, not even one that was purged: the ledger knows them all.
@@ -50,10 +50,9 @@ pub(crate) fn experiments(
 
 /// The experiments with these ids, in the order of the ids.
 pub(crate) fn experiments_by_ids(reader: &mut Reader<'_>, ids: &[ExperimentId]) -> Result<Vec<Experiment>> {
-    let mut rows = Vec::new();
-    for id in ids {
-        rows.extend(reader.query("SELECT * FROM experiment WHERE id = $1", &[id.number().into()])?);
-    }
+    let sql = "SELECT * FROM experiment WHERE id IN";
+    let read = |row: &Row| Ok((ExperimentId::new(row.count("id")?), row.clone()));
+    let rows = in_order_of(reader, sql, ids, |id| id.number().into(), read)?;
     with_tags(reader, &rows)
 }
 

@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 
 use lw_core::{Result, RunId, Scalar};
-use lw_store::{Insert, Reader, Tx};
+use lw_store::{Insert, Reader, Row, Tx};
 
-use super::visit_for_each;
+use super::{in_order_of, visit_for_each};
 use crate::logged_model::Measurement;
 use crate::{LoggedModel, LoggedModelId, MetricPoint, ModelMetric};
 
@@ -32,11 +32,8 @@ pub(crate) fn logged_model(reader: &mut Reader<'_>, id: &LoggedModelId) -> Resul
 
 /// The models with these ids, in the order of the ids.
 pub(crate) fn logged_models_by_ids(reader: &mut Reader<'_>, ids: &[LoggedModelId]) -> Result<Vec<LoggedModel>> {
-    let mut models = Vec::with_capacity(ids.len());
-    for id in ids {
-        models.extend(logged_model(reader, id)?);
-    }
-    Ok(models)
+    let read = |row: &Row| LoggedModel::of(row).map(|model| (model.id.clone(), model));
+    in_order_of(reader, "SELECT * FROM logged_model WHERE id IN", ids, |id| id.as_str().into(), read)
 }
 
 /// Inserts the parameters that are not there, and returns how many they were.

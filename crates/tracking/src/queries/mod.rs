@@ -9,9 +9,10 @@ mod search;
 mod texts;
 
 use std::collections::HashMap;
+use std::hash::Hash;
 
 use lw_core::{Result, Scalar};
-use lw_store::{Reader, RowView};
+use lw_store::{Reader, Row, RowView};
 
 pub(crate) use self::datasets::{
     dataset_summaries, datasets_of, model_inputs_of, model_outputs_of, put_dataset, put_model_input, put_model_output,
@@ -31,8 +32,7 @@ pub(crate) use self::runs::{latest_points_of, next_run_number, number_of, run, r
 pub(crate) use self::search::{experiment_ids, logged_model_ids, run_ids};
 pub(crate) use self::texts::{insert_params, params_of, params_of_one, put_tags, remove_tag, tag_of, tags_of, tags_of_one};
 
-/// Runs a statement for a list of any length and hands each row to a closure. `sql` stands before the list and `rest` behind it; the
-/// list's placeholders begin at `$1`, and `$n` of `rest` are written from `{next}` on by the caller.
+/// Runs a statement for a list of any length and hands each row to a closure. `sql` stands before the list.
 fn visit_for_each(
     reader: &mut Reader<'_>,
     sql: &str,
@@ -44,6 +44,28 @@ fn visit_for_each(
         reader.visit(&format!("{sql} ({places})"), &parameters, &mut visitor)?;
     }
     Ok(())
+}
+
+/// The rows whose key is in a list, each made into a thing, in the order of the list. `sql` stands before the list.
+fn in_order_of<K, T>(
+    reader: &mut Reader<'_>,
+    sql: &str,
+    keys: &[K],
+    scalar: impl Fn(&K) -> Scalar,
+    read: impl Fn(&Row) -> Result<(K, T)>,
+) -> Result<Vec<T>>
+where
+    K: Eq + Hash,
+{
+    let mut found = HashMap::with_capacity(keys.len());
+    for chunk in keys.chunks(MOST_IN_LIST) {
+        let (places, parameters) = padded(&chunk.iter().map(&scalar).collect::<Vec<_>>());
+        for row in reader.query(&format!("{sql} ({places})"), &parameters)? {
+            let (key, thing) = read(&row)?;
+            found.insert(key, thing);
+        }
+    }
+    Ok(keys.iter().filter_map(|key| found.remove(key)).collect())
 }
 
 /// Things of many runs by the number of the run. They come run by run, so that most are added without a look-up.

@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 
 use lw_core::{Result, RunId, Scalar, Timestamp};
-use lw_store::Reader;
+use lw_store::{Reader, Row};
 
-use super::{ByRun, visit_for_each};
+use super::{ByRun, in_order_of, visit_for_each};
 use crate::run::Target;
 use crate::{ExperimentId, Lifecycle, MetricPoint, Run};
 
@@ -68,11 +68,8 @@ pub(crate) fn runs(
 
 /// The runs with these ids, in the order of the ids.
 pub(crate) fn runs_by_ids(reader: &mut Reader<'_>, ids: &[RunId]) -> Result<Vec<Run>> {
-    let mut runs = Vec::with_capacity(ids.len());
-    for id in ids {
-        runs.extend(run(reader, id)?);
-    }
-    Ok(runs)
+    let read = |row: &Row| Run::of(row).map(|run| (run.id.clone(), run));
+    in_order_of(reader, "SELECT * FROM run WHERE id IN", ids, |id| id.into(), read)
 }
 
 /// The latest point of each metric of some runs, by the number of the run; of some metrics or of all.
