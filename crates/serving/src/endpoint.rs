@@ -135,7 +135,7 @@ impl Route {
     }
 
     pub(crate) fn record(&self, rows: &Rows, scored: &Scored, at: Timestamp, started: Instant, request_id: &str) -> LogRecord {
-        let (layout, layout_number) = self.scorer.layout();
+        let (header, layout_number) = self.scorer.layout();
         let scored_rows = ScoredRows {
             layout: layout_number,
             role: self.role,
@@ -148,7 +148,7 @@ impl Route {
         };
         // A request has at most 10,000 rows.
         let n_rows = scored.scores.len() as u32;
-        LogRecord::new(layout, layout_number, &scored_rows.encode(), n_rows)
+        LogRecord::new(&scored_rows.encode(), n_rows).behind(header)
     }
 
     pub(crate) fn served(&self) -> &Served {

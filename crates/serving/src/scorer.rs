@@ -7,6 +7,7 @@ use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use lw_core::{DataType, Error, Result, Timestamp};
 use lw_engine::{ExpressionSet, to_arrow};
+use lw_store::journal::Header;
 
 use crate::failures::{INVALID_BUNDLE, MODEL_FAILED, WARM_UP_FAILED};
 use crate::features::{LookupScratch, ViewReader};
@@ -27,7 +28,8 @@ pub struct Scorer {
     inputs: Vec<usize>,
     /// Positions of the logged columns among all columns.
     logged: Vec<usize>,
-    layout: Arc<Layout>,
+    /// Introduces the layout of logged rows.
+    header: Arc<Header>,
     layout_number: u64,
     runtime: Box<dyn Runtime>,
 }
@@ -69,8 +71,8 @@ impl Scorer {
         let layout = Layout::of(&bundle);
         let served = Served { model: bundle.model.clone(), version: bundle.version, bundle: bundle.digest() };
         let layout_number = layout.number();
-        let layout = Arc::new(layout);
-        let scorer = Self { bundle, served, views, expressions, known, inputs, logged, layout, layout_number, runtime };
+        let header = Arc::new(Header::new(layout_number, &layout.record()));
+        let scorer = Self { bundle, served, views, expressions, known, inputs, logged, header, layout_number, runtime };
         scorer.warm_up()?;
         Ok(scorer)
     }
@@ -88,8 +90,8 @@ impl Scorer {
         self.runtime.name()
     }
 
-    pub(crate) fn layout(&self) -> (&Arc<Layout>, u64) {
-        (&self.layout, self.layout_number)
+    pub(crate) fn layout(&self) -> (&Arc<Header>, u64) {
+        (&self.header, self.layout_number)
     }
 
     /// Scores rows. `request` holds the bundle's request fields in order, `at` is the time of the prediction.

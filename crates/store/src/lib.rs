@@ -23,6 +23,7 @@ mod certificates;
 mod connection;
 mod encryption;
 mod failures;
+pub mod journal;
 mod ledger;
 mod lock;
 mod metadata_url;

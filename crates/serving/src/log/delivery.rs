@@ -4,16 +4,15 @@
 //! the commit and the removal of the file delivers nothing twice, and one before the commit loses nothing.
 
 use std::collections::HashMap;
-use std::path::Path;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, new_null_array};
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use lw_core::{DataType, Error, Name, Result};
 use lw_engine::{AppTxn, Area, Engine, TableId, WriteMode, WriteOptions, to_arrow};
+use lw_store::journal::{Frames, Journal};
 
 use super::layout::{FIXED_COLUMNS, Record, RowCollector, corrupt};
-use super::segment::{self, Frames};
 
 /// The application id under which a prediction table counts segments.
 pub const APP_ID: &str = "loopwright/prediction-log";
@@ -33,13 +32,13 @@ pub fn table(endpoint: &Name) -> TableId {
 }
 
 /// Writes one segment into the table, unless the table has it. The file stays.
-pub async fn deliver_segment(engine: &Engine, dir: &Path, number: u64, endpoint: &Name) -> Result<Delivery> {
+pub async fn deliver_segment(engine: &Engine, journal: &Journal, number: u64, endpoint: &Name) -> Result<Delivery> {
     let table = table(endpoint);
     let version = i64::try_from(number).map_err(|_| corrupt("a segment's number is too large"))?;
     if engine.app_version(&table, APP_ID).await?.is_some_and(|delivered| delivered >= version) {
         return Ok(Delivery::default());
     }
-    let bytes = segment::read_complete(dir, number)?;
+    let bytes = journal.read(number)?;
     let known = match engine.current_version(&table).await? {
         Some(_) => Some(engine.schema(&table, None).await?),
         None => None,

@@ -1,4 +1,4 @@
-//! Writing the log: requests append to the tail of the segment, one thread syncs it behind them.
+//! Writing a journal: requests append to the tail of the segment, one thread syncs it behind them.
 //!
 //! An append is one `write` under a lock: from then on the operating system has the rows, and they outlive the process. The sync,
 //! which takes a thousand times as long, is shared by all rows of a few milliseconds and never holds the lock.
@@ -6,25 +6,25 @@
 use std::collections::HashSet;
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
-use super::record::LogRecord;
-use super::segment::{self, Segment};
-use crate::metrics::LogMetrics;
+use super::segment::Segment;
+use super::{JournalOptions, Observer, Place, Record};
 
 /// How long a disk that refuses writes is left alone before it is tried again.
 const RETRY_PAUSE: Duration = Duration::from_millis(200);
 
-/// The log as requests and the syncing thread share it.
+/// A journal as requests and the syncing thread share it.
 pub struct Writer {
-    pub dir: PathBuf,
-    pub max_segment_bytes: u64,
-    pub linger: Duration,
-    pub metrics: LogMetrics,
+    dir: PathBuf,
+    max_segment_bytes: u64,
+    linger: Duration,
+    observer: Arc<dyn Observer>,
     tail: Mutex<Tail>,
     /// Wakes the syncing thread.
     work: Condvar,
@@ -35,8 +35,8 @@ pub struct Writer {
 /// The segment that is being written, and what it still owes the disk.
 struct Tail {
     segment: Segment,
-    /// The layouts that the segment has introduced.
-    layouts: HashSet<u64>,
+    /// The headers that the segment has.
+    headers: HashSet<u64>,
     unsynced: Unsynced,
     flushes: Vec<oneshot::Sender<()>>,
     seals: Vec<oneshot::Sender<io::Result<u64>>>,
@@ -72,10 +72,10 @@ impl Unsynced {
 }
 
 impl Writer {
-    pub fn new(options: &super::LogOptions, segment: Segment, metrics: LogMetrics) -> Self {
+    pub fn new(options: &JournalOptions, segment: Segment, observer: Arc<dyn Observer>) -> Self {
         let tail = Tail {
             segment,
-            layouts: HashSet::new(),
+            headers: HashSet::new(),
             unsynced: Unsynced::default(),
             flushes: Vec::new(),
             seals: Vec::new(),
@@ -85,7 +85,7 @@ impl Writer {
             dir: options.dir.clone(),
             max_segment_bytes: options.max_segment_bytes,
             linger: options.linger,
-            metrics,
+            observer,
             tail: Mutex::new(tail),
             work: Condvar::new(),
             is_failing: AtomicBool::new(false),
@@ -99,25 +99,27 @@ impl Writer {
     /// Hands rows to the operating system. They outlive the process when this returns, and the machine once they are synced.
     ///
     /// # Errors
-    /// If the disk takes nothing; the rows are not in the log then.
-    pub fn append(&self, records: &[LogRecord], permit: OwnedSemaphorePermit) -> io::Result<()> {
+    /// If the disk takes nothing; the rows are not in the journal then.
+    pub fn append(&self, records: &[Record], permit: OwnedSemaphorePermit) -> io::Result<Vec<Place>> {
         let mut tail = self.tail.lock();
         let tail = &mut *tail;
         if self.is_failing() {
             return Err(io::Error::other("the disk has refused the rows before these"));
         }
         let (start, had_work) = (tail.unsynced.frames.len(), tail.has_work());
-        let mut introduced = Vec::new();
+        let (mut introduced, mut places) = (Vec::new(), Vec::with_capacity(records.len()));
         for record in records {
-            if tail.layouts.insert(record.layout_number) {
-                introduced.push(record.layout_number);
-                segment::frame(&record.layout.record(), &mut tail.unsynced.frames);
+            if let Some(header) = record.header.as_ref().filter(|header| tail.headers.insert(header.key)) {
+                introduced.push(header.key);
+                tail.unsynced.frames.extend_from_slice(&header.frame);
             }
+            let offset = tail.segment.n_written + (tail.unsynced.frames.len() - start) as u64;
+            places.push(Place { segment: tail.segment.number, offset, n_bytes: record.frame.len() });
             tail.unsynced.frames.extend_from_slice(&record.frame);
         }
         if let Err(error) = tail.segment.write(tail.unsynced.frames.get(start..).unwrap_or_default()) {
             tail.unsynced.frames.truncate(start);
-            tail.layouts.retain(|number| !introduced.contains(number));
+            tail.headers.retain(|key| !introduced.contains(key));
             self.fail(&error);
             self.work.notify_one();
             return Err(error);
@@ -127,7 +129,7 @@ impl Writer {
         if !had_work {
             self.work.notify_one();
         }
-        Ok(())
+        Ok(places)
     }
 
     /// Answers when everything before it is durable.
@@ -148,7 +150,7 @@ impl Writer {
         self.work.notify_one();
     }
 
-    /// Syncs until the log is closed. Runs on a thread of its own.
+    /// Syncs until the journal is closed. Runs on a thread of its own.
     pub fn run(&self) {
         while let Some(round) = self.next_round() {
             if !self.make_durable(round.unsynced) {
@@ -169,7 +171,7 @@ impl Writer {
         }
     }
 
-    /// Waits for work, and then a little so that more rows share the sync. None when the log is closed and owes nothing.
+    /// Waits for work, and then a little so that more rows share the sync. None when the journal is closed and owes nothing.
     fn next_round(&self) -> Option<Round> {
         let mut tail = self.tail.lock();
         while !tail.has_work() {
@@ -204,7 +206,7 @@ impl Writer {
         match synced {
             Ok(()) => {
                 self.tail.lock().segment.n_synced += unsynced.frames.len() as u64;
-                self.metrics.logged.inc_by(unsynced.n_rows);
+                self.observer.synced(unsynced.n_rows);
                 true
             }
             Err(error) => {
@@ -218,7 +220,7 @@ impl Writer {
         }
     }
 
-    /// Writes again what is not known to be on disk, until the disk takes it. False if the log was closed before.
+    /// Writes again what is not known to be on disk, until the disk takes it. False if the journal was closed before.
     fn recover(&self) -> bool {
         loop {
             if !self.tail.lock().is_closing {
@@ -228,12 +230,12 @@ impl Writer {
             let owed = std::mem::take(&mut tail.unsynced);
             match tail.segment.write_again(&owed.frames) {
                 Ok(()) => {
-                    self.metrics.logged.inc_by(owed.n_rows);
+                    self.observer.synced(owed.n_rows);
                 }
                 Err(error) if tail.is_closing => {
-                    self.metrics.dropped.inc_by(owed.n_rows);
+                    self.observer.dropped(owed.n_rows);
                     let dir = self.dir.display();
-                    tracing::error!(%error, %dir, "The prediction log was closed while it could not be written: {error}");
+                    tracing::error!(%error, %dir, "The journal {dir} was closed while it could not be written: {error}");
                     self.is_failing.store(false, Ordering::Relaxed);
                     return false;
                 }
@@ -260,7 +262,7 @@ impl Writer {
         let mut tail = self.tail.lock();
         let before = std::mem::replace(&mut tail.segment, next);
         let unsynced = std::mem::take(&mut tail.unsynced);
-        tail.layouts.clear();
+        tail.headers.clear();
         drop(tail);
         self.complete(before, unsynced)?;
         Ok(number)
@@ -274,20 +276,22 @@ impl Writer {
         let mut synced = segment.file().sync_data();
         while let Err(error) = synced {
             if self.tail.lock().is_closing {
-                self.metrics.dropped.inc_by(unsynced.n_rows);
+                self.observer.dropped(unsynced.n_rows);
                 return Err(error);
             }
-            tracing::error!(%error, dir = %self.dir.display(), "The prediction log cannot be synced: {error}");
+            let dir = self.dir.display();
+            tracing::error!(%error, %dir, "The journal {dir} cannot be synced: {error}");
             std::thread::sleep(RETRY_PAUSE);
             synced = segment.write_again(&unsynced.frames);
         }
-        self.metrics.logged.inc_by(unsynced.n_rows);
+        self.observer.synced(unsynced.n_rows);
         Ok(())
     }
 
     fn fail(&self, error: &io::Error) {
         if !self.is_failing.swap(true, Ordering::Relaxed) {
-            tracing::error!(%error, dir = %self.dir.display(), "The prediction log cannot be written: {error}");
+            let dir = self.dir.display();
+            tracing::error!(%error, %dir, "The journal {dir} cannot be written: {error}");
         }
     }
 }

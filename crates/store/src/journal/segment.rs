@@ -9,12 +9,9 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use lw_core::{Error, Result};
+use super::Fault;
 
-use super::layout::corrupt;
-use crate::failures::LOG_UNAVAILABLE;
-
-const MAGIC: &[u8; 8] = b"LWPLOG1\n";
+const MAGIC: &[u8; 8] = b"LWJRNL1\n";
 pub const FRAME_HEAD_BYTES: usize = 8;
 
 /// The segment that is being written.
@@ -33,7 +30,7 @@ pub fn path(dir: &Path, number: u64) -> PathBuf {
 
 /// Wraps a payload for the file.
 pub fn frame(payload: &[u8], out: &mut Vec<u8>) {
-    // Payloads are requests of at most 10,000 rows, far below 4 GiB.
+    // Payloads come from requests, whose size has a limit far below 4 GiB.
     out.extend_from_slice(&u32::try_from(payload.len()).unwrap_or(u32::MAX).to_le_bytes());
     out.extend_from_slice(&crc32fast::hash(payload).to_le_bytes());
     out.extend_from_slice(payload);
@@ -81,11 +78,11 @@ impl Segment {
 }
 
 /// The numbers of the segments in a folder, in order.
-pub fn list(dir: &Path) -> Result<Vec<u64>> {
-    let entries = std::fs::read_dir(dir).map_err(|error| unavailable(dir, error))?;
+pub fn list(dir: &Path) -> Result<Vec<u64>, Fault> {
+    let entries = std::fs::read_dir(dir).map_err(|error| Fault::io(dir, error))?;
     let mut numbers = Vec::new();
     for entry in entries {
-        let name = entry.map_err(|error| unavailable(dir, error))?.file_name();
+        let name = entry.map_err(|error| Fault::io(dir, error))?.file_name();
         let digits = name.to_str().and_then(|name| name.strip_suffix(".log"));
         numbers.extend(digits.and_then(|digits| digits.parse::<u64>().ok()));
     }
@@ -94,14 +91,14 @@ pub fn list(dir: &Path) -> Result<Vec<u64>> {
 }
 
 /// Cuts the torn tail off the segment that was being written when the process ended.
-pub fn repair(dir: &Path, number: u64) -> Result<()> {
+pub fn repair(dir: &Path, number: u64) -> Result<(), Fault> {
     let path = path(dir, number);
     let bytes = read(&path)?;
     let whole = if bytes.starts_with(MAGIC) { MAGIC.len() + Frames::behind_magic(&bytes).whole_bytes() } else { 0 };
     if whole > 0 && whole == bytes.len() {
         return Ok(());
     }
-    tracing::warn!(segment = number, n_bytes = bytes.len() - whole, "Cut the torn tail of prediction log segment {number}");
+    tracing::warn!(segment = number, n_bytes = bytes.len() - whole, "Cut the torn tail of segment {number} of {}", dir.display());
     let cut = || -> io::Result<()> {
         let mut file = OpenOptions::new().write(true).open(&path)?;
         file.set_len(whole as u64)?;
@@ -110,37 +107,42 @@ pub fn repair(dir: &Path, number: u64) -> Result<()> {
         }
         file.sync_all()
     };
-    cut().map_err(|error| unavailable(&path, error))
+    cut().map_err(|error| Fault::io(&path, error))
 }
 
 /// The whole content of a complete segment.
-pub fn read_complete(dir: &Path, number: u64) -> Result<Vec<u8>> {
+pub fn read_complete(dir: &Path, number: u64) -> Result<Vec<u8>, Fault> {
     let path = path(dir, number);
     let bytes = read(&path)?;
     if bytes.starts_with(MAGIC) && MAGIC.len() + Frames::behind_magic(&bytes).whole_bytes() == bytes.len() {
         return Ok(bytes);
     }
-    Err(corrupt(&format!("segment {} has a frame whose checksum does not fit", path.display())))
+    Err(Fault::Corrupt { path })
 }
 
-pub fn remove(dir: &Path, number: u64) -> Result<()> {
+/// The payload of one frame, whose place an append told.
+pub fn read_frame(dir: &Path, number: u64, offset: u64, n_bytes: usize) -> Result<Vec<u8>, Fault> {
     let path = path(dir, number);
-    std::fs::remove_file(&path).map_err(|error| unavailable(&path, error))
-}
-
-pub fn unavailable(path: &Path, error: io::Error) -> Error {
-    let hint = match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-            "free space on the disk of the workspace; logging resumes by itself"
-        }
-        _ => "check that the workspace is on a healthy disk that this user may write to",
+    let read = || -> io::Result<Vec<u8>> {
+        let mut file = File::open(&path)?;
+        file.seek(SeekFrom::Start(offset))?;
+        let mut frame = vec![0; n_bytes];
+        file.read_exact(&mut frame)?;
+        Ok(frame)
     };
-    LOG_UNAVAILABLE.error(format!("the prediction log at {} cannot be used: {error}", path.display())).hint(hint).cause(error)
+    let frame = read().map_err(|error| Fault::io(&path, error))?;
+    let payload = Frames { rest: &frame, n_whole: 0 }.next().map(<[u8]>::to_vec);
+    payload.ok_or(Fault::Corrupt { path })
 }
 
-fn read(path: &Path) -> Result<Vec<u8>> {
+pub fn remove(dir: &Path, number: u64) -> Result<(), Fault> {
+    let path = path(dir, number);
+    std::fs::remove_file(&path).map_err(|error| Fault::io(&path, error))
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, Fault> {
     let mut bytes = Vec::new();
-    File::open(path).and_then(|mut file| file.read_to_end(&mut bytes)).map_err(|error| unavailable(path, error))?;
+    File::open(path).and_then(|mut file| file.read_to_end(&mut bytes)).map_err(|error| Fault::io(path, error))?;
     Ok(bytes)
 }
 
@@ -153,6 +155,11 @@ pub struct Frames<'a> {
 impl<'a> Frames<'a> {
     pub fn behind_magic(segment: &'a [u8]) -> Self {
         Self { rest: segment.get(MAGIC.len()..).unwrap_or_default(), n_whole: 0 }
+    }
+
+    /// Where in the segment the next frame starts.
+    pub fn offset(&self) -> u64 {
+        (MAGIC.len() + self.n_whole) as u64
     }
 
     fn whole_bytes(mut self) -> usize {
@@ -246,6 +253,6 @@ mod tests {
         bytes[MAGIC.len() + FRAME_HEAD_BYTES] ^= 1;
         std::fs::write(&file, bytes).unwrap();
         let error = read_complete(dir.path(), 7).unwrap_err();
-        assert!(error.is(crate::failures::LOG_CORRUPT) && error.message().contains("000000000007.log"), "{error:?}");
+        assert!(matches!(&error, Fault::Corrupt { path } if path.ends_with("000000000007.log")), "{error:?}");
     }
 }
