@@ -51,6 +51,13 @@ impl Engine {
         self.tables.write(table, &schema, batches, &options).await
     }
 
+    /// Removes the rows whose text column has one of the values, as a new version, and returns how many went. Older versions keep
+    /// them until their files are collected.
+    #[tracing::instrument(level = "debug", skip_all, fields(%table))]
+    pub async fn remove(&self, table: &TableId, column: &str, values: &[String]) -> Result<u64> {
+        self.tables.remove(table, column, values).await
+    }
+
     /// The last version that an application recorded with [`crate::AppTxn`]. `None` when it never did, or the table is not there.
     pub async fn app_version(&self, table: &TableId, app_id: &str) -> Result<Option<i64>> {
         self.tables.app_version(table, app_id).await

@@ -23,10 +23,11 @@ pub enum Area {
     Feature,
     TrainingSet,
     Prediction,
+    Trace,
 }
 
 impl Area {
-    pub const ALL: [Self; 5] = [Self::Data, Self::Quarantine, Self::Feature, Self::TrainingSet, Self::Prediction];
+    pub const ALL: [Self; 6] = [Self::Data, Self::Quarantine, Self::Feature, Self::TrainingSet, Self::Prediction, Self::Trace];
 
     pub fn as_str(self) -> &'static str {
         match self {
@@ -35,6 +36,7 @@ impl Area {
             Self::Feature => "feature",
             Self::TrainingSet => "training_set",
             Self::Prediction => "prediction",
+            Self::Trace => "trace",
         }
     }
 }

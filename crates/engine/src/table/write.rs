@@ -61,6 +61,31 @@ impl Tables {
         Err(Error::bug("the last attempt neither wrote nor failed"))
     }
 
+    /// Removes the rows whose `column` has one of the values, as a new version. Returns how many rows went.
+    pub async fn remove(&self, table: &TableId, name: &str, values: &[String]) -> Result<u64> {
+        let turn = self.turn(table);
+        let _turn = turn.lock().await;
+        for attempt in 1..=N_ATTEMPTS {
+            let Some(delta) = self.latest(table).await? else { return Ok(0) };
+            let condition =
+                Expr::Column(Column::from_name(name)).in_list(values.iter().map(|value| lit(value.as_str())).collect(), false);
+            let removal = delta
+                .delete()
+                .with_predicate(condition)
+                .with_session_state(self.write.clone())
+                .with_commit_properties(CommitProperties::default().with_cleanup_expired_logs(Some(false)));
+            match removal.await.map_err(|error| delta_error(error, table)) {
+                Ok((delta, counts)) => {
+                    self.remember(table, &delta);
+                    return Ok(counts.num_deleted_rows.unwrap_or_default() as u64);
+                }
+                Err(error) if error.is(TABLE_CONFLICT) && attempt < N_ATTEMPTS => self.forget(table),
+                Err(error) => return Err(error),
+            }
+        }
+        Err(Error::bug("the last attempt neither removed nor failed"))
+    }
+
     async fn commit(
         &self,
         table: &TableId,
