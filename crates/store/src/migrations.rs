@@ -29,6 +29,7 @@ embed! {
     20 "0020_features",
     30 "0030_tracking",
     35 "0035_artifacts",
+    37 "0037_traces",
     40 "0040_training",
     60 "0060_registry",
     70 "0070_serving",

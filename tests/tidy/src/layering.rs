@@ -19,6 +19,7 @@ const STAGES: &[&str] = &[
     "lw-data",
     "lw-features",
     "lw-tracking",
+    "lw-traces",
     "lw-training",
     "lw-evaluation",
     "lw-registry",
