@@ -9,6 +9,7 @@ use lw_features::{EmbeddedStore, Materializer, OnlineStore, ViewComputer};
 use lw_pipelines::{Canceller, Pipelines};
 use lw_serving::{Serving, ServingMetrics, ServingParts};
 use lw_store::{Artifacts, Store};
+use lw_traces::{TraceOptions, Traces};
 use parking_lot::Mutex;
 use tokio::task::JoinHandle;
 
@@ -48,6 +49,7 @@ struct Inner {
     data: lw_data::Services,
     pipelines: Pipelines,
     serving: Arc<Serving>,
+    traces: Traces,
     examples: LastExamples,
     background: Mutex<Vec<JoinHandle<()>>>,
     workers: Mutex<Vec<(Canceller, JoinHandle<()>)>>,
@@ -80,6 +82,8 @@ impl Workspace {
             metrics: ServingMetrics::default(),
         }));
         serving.sync().await?;
+        let options = TraceOptions { dir: directory.join("spans"), journal: storage.id.clone() };
+        let traces = Traces::open(store.clone(), engine.clone(), options).await?;
         let data = lw_data::Services::new(store.clone(), engine.clone(), artifacts.clone());
         let pipelines = Pipelines::new(store.clone());
         let (background, workers) = (Mutex::default(), Mutex::default());
@@ -97,6 +101,7 @@ impl Workspace {
             data,
             pipelines,
             serving,
+            traces,
             examples: LastExamples::default(),
             background,
             workers,
@@ -135,6 +140,10 @@ impl Workspace {
 
     pub fn pipelines(&self) -> &Pipelines {
         &self.0.pipelines
+    }
+
+    pub fn traces(&self) -> &Traces {
+        &self.0.traces
     }
 
     pub fn serving(&self) -> &Arc<Serving> {
@@ -206,6 +215,9 @@ impl Workspace {
         }
         if let Err(error) = self.serving().deliver().await {
             tracing::error!(?error, "Predictions stay in their buffer until the next start: {error}");
+        }
+        if let Err(error) = self.traces().deliver(&self.own_ctx("spans")).await {
+            tracing::error!(?error, "Spans stay in their journal until the next start: {error}");
         }
     }
 }

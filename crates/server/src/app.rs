@@ -9,6 +9,7 @@ use lw_mlflow::Face;
 use lw_project::Workspace;
 use lw_serving::Serving;
 use lw_store::{Artifacts, Store};
+use lw_traces::Traces;
 use prometheus_client::registry::Registry;
 
 use crate::exposure::Authentication;
@@ -21,6 +22,8 @@ pub struct Platform {
     pub store: Store,
     pub artifacts: Artifacts,
     pub serving: Arc<Serving>,
+    /// None for a server without MLflow's traces.
+    pub traces: Option<Traces>,
     pub clock: Arc<dyn Clock>,
     pub ids: Arc<dyn IdSource>,
 }
@@ -67,6 +70,7 @@ impl App {
         platform.serving.metrics().register(&mut metrics);
         let identities = Identities::new(platform.store.clone());
         let mlflow = Face::new(platform.store.clone(), platform.artifacts.clone());
+        let mlflow = platform.traces.iter().fold(mlflow, |face, traces| face.with_traces(traces.clone()));
         let (workspace, refusals) = (OnceLock::new(), Refusals::default());
         Self(Arc::new(Inner { platform, access, limits, metrics, workspace, identities, mlflow, refusals }))
     }

@@ -32,6 +32,7 @@ fn platform(workspace: &Workspace) -> Platform {
         store: workspace.store().clone(),
         artifacts: workspace.artifacts().clone(),
         serving: Arc::clone(workspace.serving()),
+        traces: Some(workspace.traces().clone()),
         clock: Arc::clone(workspace.clock()),
         ids: Arc::new(RandomIds),
     }

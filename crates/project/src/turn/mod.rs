@@ -112,6 +112,10 @@ impl Workspace {
 
     async fn turn(&self, is_look: bool) -> Result<()> {
         let _ = self.serving().sync().await?;
+        if is_look {
+            // Spans come with or without a project.
+            self.traces().deliver(&self.own_ctx("spans")).await?;
+        }
         let Some(running) = crate::state::running(self.store(), self.artifacts()).await? else {
             return Ok(());
         };

@@ -81,7 +81,7 @@ impl World {
         }
         let token = Token::of_process().unwrap();
         let access = Access { authentication, token, is_loopback: true };
-        let app = App::new(Platform { store, artifacts, serving, clock: clock.clone(), ids }, access, limits);
+        let app = App::new(Platform { store, artifacts, serving, traces: None, clock: clock.clone(), ids }, access, limits);
         let token = app.local_token().unwrap_or_default();
         Self { router: lw_server::router(app.clone()), app, token, clock, _dir: dir }
     }
