@@ -5,20 +5,24 @@ use std::sync::Arc;
 use lw_core::{Ctx, Result};
 use lw_registry::{Reach, Registry, Webhooks};
 use lw_store::{Artifacts, Store};
+use lw_traces::Traces;
 use lw_tracking::Tracking;
 use tokio::sync::OnceCell;
+
+use crate::refusal::{Answer, ErrorCode, Refusal};
 
 /// The domain behind the protocol. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Face(Arc<Inner>);
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Inner {
     tracking: Tracking,
     registry: Registry,
     artifacts: Artifacts,
     webhooks: Webhooks,
     has_default: OnceCell<()>,
+    traces: Option<Traces>,
 }
 
 impl Face {
@@ -31,7 +35,19 @@ impl Face {
     pub fn reaching(store: Store, artifacts: Artifacts, reach: Reach) -> Self {
         let webhooks = Webhooks::new(store.clone(), reach);
         let (tracking, registry) = (Tracking::new(store.clone()), Registry::new(store));
-        Self(Arc::new(Inner { tracking, registry, artifacts, webhooks, has_default: OnceCell::new() }))
+        Self(Arc::new(Inner { tracking, registry, artifacts, webhooks, has_default: OnceCell::new(), traces: None }))
+    }
+
+    /// The face with traces behind it.
+    #[must_use]
+    pub fn with_traces(self, traces: Traces) -> Self {
+        Self(Arc::new(Inner { traces: Some(traces), ..(*self.0).clone() }))
+    }
+
+    /// The traces, which a process that keeps none refuses to talk of.
+    pub(crate) fn traces(&self) -> Answer<&Traces> {
+        let none = || Refusal::new(ErrorCode::NotImplemented, "this server keeps no traces");
+        self.0.traces.as_ref().ok_or_else(none)
     }
 
     pub fn tracking(&self) -> &Tracking {

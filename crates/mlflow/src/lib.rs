@@ -7,6 +7,7 @@
 
 mod artifacts;
 mod document;
+mod evaluation;
 mod experiments;
 mod face;
 mod failures;
@@ -20,12 +21,14 @@ mod model_intake;
 mod model_places;
 mod model_source;
 mod model_versions;
+mod otlp;
 mod refusal;
 mod registered_models;
 mod registry_answer;
 mod route;
 mod runs;
 mod server_info;
+mod traces;
 mod webhooks;
 
 pub use face::Face;

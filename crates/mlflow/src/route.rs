@@ -6,7 +6,10 @@ use axum::routing::{MethodFilter, MethodRouter, on};
 use lw_governance::Action;
 
 use crate::face::Face;
-use crate::{artifacts, experiments, graphql, logged_models, metrics, model_versions, registered_models, runs, server_info, webhooks};
+use crate::{
+    artifacts, evaluation, experiments, graphql, logged_models, metrics, model_versions, otlp, registered_models, runs,
+    server_info, traces, webhooks,
+};
 
 /// One route: method, path, and what it does to what. The server's guard asks for the action before the handler runs.
 pub struct Route {
@@ -61,6 +64,9 @@ pub fn routes() -> Vec<Route> {
         webhooks::routes(),
         artifacts::routes(),
         graphql::routes(),
+        traces::routes(),
+        otlp::routes(),
+        evaluation::routes(),
     ]
     .into_iter()
     .flatten()

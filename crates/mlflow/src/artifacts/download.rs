@@ -25,7 +25,7 @@ enum Wanted {
 }
 
 /// Answers with a file.
-pub(super) async fn send(face: &Face, method: &Method, asked: &HeaderMap, artifact: &Artifact) -> Answer<Response> {
+pub(crate) async fn send(face: &Face, method: &Method, asked: &HeaderMap, artifact: &Artifact) -> Answer<Response> {
     let size_bytes = artifact.size_bytes;
     let wanted = wanted(asked, &etag(artifact), size_bytes);
     let (status, stretch) = match &wanted {

@@ -2,7 +2,7 @@
 //!
 //! A file passes piece by piece in both directions. It is visible when all of it is there, and its digest names it.
 
-mod download;
+pub(crate) mod download;
 mod media;
 mod multipart;
 mod of_model;
