@@ -9,6 +9,8 @@ pub const BAD_STORE_URL: Failure = Failure::new("bad-store-url", Kind::Invalid);
 pub const BAD_TEXT: Failure = Failure::new("bad-text", Kind::Invalid);
 pub const DATABASE_NEWER: Failure = Failure::new("database-newer", Kind::Conflict);
 pub const DISK_FULL: Failure = Failure::new("disk-full", Kind::Unavailable);
+/// A database of another program cannot be read.
+pub const FOREIGN_DATABASE: Failure = Failure::new("foreign-database", Kind::Invalid);
 pub const METADATA_BUSY: Failure = Failure::new("metadata-busy", Kind::Exhausted);
 pub const METADATA_CORRUPT: Failure = Failure::new("metadata-corrupt", Kind::Upstream);
 /// The connection cannot be encrypted as the address asks.

@@ -45,6 +45,22 @@ impl Sqlite {
         Self::open(path, flags, READER_PRAGMAS)
     }
 
+    /// Opens a database that nobody writes meanwhile, without a look at its locks and its journal.
+    pub(crate) fn open_immutable(path: &Path) -> Result<Self> {
+        let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        let mut address = String::from("file:");
+        for byte in path.to_string_lossy().bytes() {
+            match byte {
+                b'%' | b'?' | b'#' => address.push_str(&format!("%{byte:02x}")),
+                _ if byte.is_ascii() => address.push(char::from(byte)),
+                _ => address.push_str(&format!("%{byte:02x}")),
+            }
+        }
+        address.push_str("?immutable=1");
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
+        Self::open(Path::new(&address), flags, READER_PRAGMAS)
+    }
+
     fn open(path: &Path, flags: OpenFlags, pragmas: &str) -> Result<Self> {
         let open = || -> rusqlite::Result<rusqlite::Connection> {
             let connection = rusqlite::Connection::open_with_flags(path, flags)?;
