@@ -99,7 +99,7 @@ impl Experiment {
         })
     }
 
-    fn change(&self) -> Change {
+    pub(crate) fn change(&self) -> Change {
         Change::put("experiment")
             .key("id", self.id.0)
             .set("name", &self.name)
@@ -124,7 +124,7 @@ impl NewExperiment {
         Self { name: name.to_owned(), artifact_location: None, tags: BTreeMap::new() }
     }
 
-    fn checked(self) -> Result<Self> {
+    pub(crate) fn checked(self) -> Result<Self> {
         check_name(&self.name)?;
         self.artifact_location.as_deref().map_or(Ok(()), location::check)?;
         self.tags.iter().try_for_each(|(key, value)| check_tag(key, value))?;

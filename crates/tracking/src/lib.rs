@@ -20,6 +20,7 @@
 //! ```
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod adopt;
 mod artifact;
 mod batch;
 mod circumstances;
@@ -39,6 +40,7 @@ mod run;
 mod seal;
 mod search;
 
+pub use adopt::{Adopted, AdoptedExperiment, AdoptedModel, AdoptedRun, ModelEnd, RunEnd};
 pub use artifact::{Artifact, ArtifactFolder, ArtifactOwner, ArtifactPlace, check_artifact_path};
 pub use batch::Batch;
 pub use circumstances::{Circumstances, CodeVersion, Environment, Hardware, Source};

@@ -136,7 +136,7 @@ fn record(tx: &mut Tx<'_>, action: &'static str, model: &mut LoggedModel, payloa
     Ok(())
 }
 
-fn put_params(tx: &mut Tx<'_>, id: &LoggedModelId, params: &[(String, String)]) -> Result<()> {
+pub(crate) fn put_params(tx: &mut Tx<'_>, id: &LoggedModelId, params: &[(String, String)]) -> Result<()> {
     params.iter().try_for_each(|(key, _)| check_length(|| "key".to_owned(), key, MAX_KEY_CHARS))?;
     let rows = params.iter().map(|(key, value)| (key.as_str(), truncated(value, MAX_VALUE_CHARS)));
     if queries::insert_model_params(tx, id, rows)? == params.len() as u64 {
@@ -154,7 +154,7 @@ fn put_params(tx: &mut Tx<'_>, id: &LoggedModelId, params: &[(String, String)]) 
     )))
 }
 
-fn put_tags(tx: &mut Tx<'_>, id: &LoggedModelId, tags: &[(String, String)]) -> Result<()> {
+pub(crate) fn put_tags(tx: &mut Tx<'_>, id: &LoggedModelId, tags: &[(String, String)]) -> Result<()> {
     tags.iter().try_for_each(|(key, _)| check_length(|| "key".to_owned(), key, MAX_KEY_CHARS))?;
     // Of a tag that stands twice the last one counts.
     let tags: BTreeMap<&str, &str> = tags.iter().map(|(key, value)| (key.as_str(), truncated(value, MAX_VALUE_CHARS))).collect();

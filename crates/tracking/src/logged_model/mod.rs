@@ -11,6 +11,7 @@ use lw_store::{Reader, Row, Tx};
 use serde::{Deserialize, Serialize};
 
 pub use self::change::NewLoggedModel;
+pub(crate) use self::change::{put_params, put_tags};
 pub use self::search::LoggedModelSearch;
 use crate::key::{quoted, shown};
 use crate::{BAD_LOGGED_MODEL, ExperimentId, LOGGED_MODEL_NOT_FOUND, Lifecycle, MetricPoint, Tracking, queries};
@@ -133,7 +134,7 @@ impl LoggedModel {
         })
     }
 
-    fn change(&self) -> Change {
+    pub(crate) fn change(&self) -> Change {
         Change::put("logged_model")
             .key("id", self.id.as_str())
             .set("experiment", self.experiment.number())
@@ -207,7 +208,7 @@ pub(crate) fn not_found(id: &LoggedModelId) -> lw_core::Error {
     LOGGED_MODEL_NOT_FOUND.error(format!("Logged model with ID '{id}' not found."))
 }
 
-fn check_name(name: &str) -> Result<()> {
+pub(crate) fn check_name(name: &str) -> Result<()> {
     const BAD: [char; 6] = ['/', ':', '.', '%', '"', '\''];
     if !name.is_empty() && !name.contains(BAD) {
         return Ok(());

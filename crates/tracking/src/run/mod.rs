@@ -109,7 +109,7 @@ impl Run {
         Subject::unversioned(SubjectKind::Run, self.id.as_str())
     }
 
-    fn change(&self) -> Change {
+    pub(crate) fn change(&self) -> Change {
         // Not canonical JSON, which rounds seeds above 2^53.
         let circumstances = serde_json::to_string(&self.circumstances).expect("circumstances are plain JSON");
         Change::put("run")

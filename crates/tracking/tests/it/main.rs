@@ -1,6 +1,7 @@
 //! Tracking at its border, on SQLite and, where the environment names one, on PostgreSQL.
 #![expect(clippy::unwrap_used, reason = "a test that fails may panic")]
 
+mod adopt;
 mod artifacts;
 mod circumstances;
 mod experiments;
