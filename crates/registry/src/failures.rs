@@ -20,4 +20,5 @@ pub const MODEL_VERSION_NOT_FOUND: Failure = Failure::new("model-version-not-fou
 pub const NEVER_CHAMPION: Failure = Failure::new("never-champion", Kind::Refused);
 pub const REPORT_CHANGED: Failure = Failure::new("report-changed", Kind::Conflict);
 pub const REPORT_MISSING: Failure = Failure::new("report-missing", Kind::Refused);
+pub const VERSION_TAKEN: Failure = Failure::new("version-taken", Kind::Conflict);
 pub const WEBHOOK_NOT_FOUND: Failure = Failure::new("webhook-not-found", Kind::NotFound);

@@ -15,6 +15,7 @@
 //! ```
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod adoption;
 mod alias;
 mod approval;
 mod decision;
@@ -37,6 +38,7 @@ mod tag;
 mod version;
 mod webhook;
 
+pub use adoption::{AdoptedModel, AdoptedVersion};
 pub use alias::{Alias, AliasPointer, champion_in};
 pub use approval::{Approval, ApprovalState, Verdict, standing};
 pub use decision::{GateOutcome, GateReport, GateVerdict, decide};

@@ -59,6 +59,12 @@ pub(crate) fn next_version(reader: &mut Reader<'_>, model: &ModelName) -> Result
     reader.query_opt(sql, &[model.into()])?.map_or(Ok(1), |row| row.count("version"))
 }
 
+/// Whether a version has this number, deleted or not.
+pub(crate) fn has_number(reader: &mut Reader<'_>, model: &ModelName, version: u64) -> Result<bool> {
+    let sql = "SELECT version FROM model_version WHERE model = $1 AND version = $2";
+    Ok(reader.query_opt(sql, &[model.into(), version.into()])?.is_some())
+}
+
 /// What the versions that are not deleted are read from.
 const STANDING: &str = "SELECT v.* FROM model_version v JOIN model_version_state s ON s.model = v.model AND s.version = v.version \
                         WHERE s.deleted_at IS NULL AND v.model = $1";

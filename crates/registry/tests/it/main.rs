@@ -1,6 +1,7 @@
 //! The registry at its border, on SQLite and, where the environment names one, on PostgreSQL.
 #![expect(clippy::unwrap_used, reason = "a test that fails may panic")]
 
+mod adoption;
 mod aliases;
 mod approvals;
 mod client_versions;
