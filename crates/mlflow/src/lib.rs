@@ -15,6 +15,7 @@ mod graphql;
 mod logged_models;
 mod message;
 mod metrics;
+mod model_adoption;
 mod model_content;
 mod model_file;
 mod model_intake;
@@ -34,6 +35,7 @@ mod webhooks;
 pub use face::Face;
 pub use failures::*;
 pub use message::{Fields, Message};
+pub use model_adoption::{RecordedVersion, version_of};
 pub use refusal::{ErrorCode, Refusal};
 pub use route::{Route, routes};
 

@@ -90,7 +90,7 @@ pub(crate) async fn take_in(face: &Face, ctx: &Ctx, is_owner: bool, request: Req
         Some(run) => Some(run),
         None => run_facts(face, &resolved.run_id).await?,
     };
-    let content = Content::at(face, &location, &request, is_prompt, resolved.copied.as_ref()).await?;
+    let content = Content::at(face, &location, &request.tags, is_prompt, resolved.copied.as_ref()).await?;
     let author = author(ctx, is_owner, run.as_ref());
     let new = NewVersion {
         model: name.clone(),
@@ -198,18 +198,18 @@ fn judge(resolved: &Resolved, run: Option<&RunFacts>, model: Option<&LoggedModel
 }
 
 /// What a version holds.
-struct Content {
+pub(crate) struct Content {
     /// The part of the recipe that tells it.
-    recipe: Value,
-    signature: Signature,
-    artifacts: BTreeMap<String, Digest>,
+    pub recipe: Value,
+    pub signature: Signature,
+    pub artifacts: BTreeMap<String, Digest>,
 }
 
 impl Content {
-    async fn at(
+    pub(crate) async fn at(
         face: &Face,
         location: &str,
-        request: &Request<'_>,
+        tags: &BTreeMap<String, String>,
         is_prompt: bool,
         copied: Option<&VersionRecord>,
     ) -> Answer<Self> {
@@ -218,7 +218,7 @@ impl Content {
             return Ok(Self { recipe, signature: version.signature.clone(), artifacts: version.artifacts.clone() });
         }
         if is_prompt {
-            let text = request.tags.get(PROMPT_TEXT_TAG).map_or("", String::as_str);
+            let text = tags.get(PROMPT_TEXT_TAG).map_or("", String::as_str);
             return Ok(Self::of_text(text, "the prompt's text"));
         }
         let files = match Place::of(location) {
@@ -288,7 +288,11 @@ fn recipe(resolved: &Resolved, location: &str, content: Value) -> Value {
 }
 
 /// What a version was made from: its run, what the run read, the logged model, or the version that it copies.
-fn lineage(run: Option<&RunFacts>, model: Option<&LoggedModelFacts>, copied: Option<&VersionRecord>) -> Vec<Reference> {
+pub(crate) fn lineage(
+    run: Option<&RunFacts>,
+    model: Option<&LoggedModelFacts>,
+    copied: Option<&VersionRecord>,
+) -> Vec<Reference> {
     let mut lineage = Vec::new();
     if let Some(run) = run {
         lineage.push(Reference::new("run", Subject::unversioned(SubjectKind::Run, run.id.as_str()), None));

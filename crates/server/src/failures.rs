@@ -15,4 +15,5 @@ pub const FOREIGN_ACTOR: Failure = Failure::new("foreign-actor", Kind::Forbidden
 pub const EXPOSED_WITHOUT_AUTHENTICATION: Failure = Failure::new("exposed-without-authentication", Kind::Forbidden);
 pub const REQUEST_TIMEOUT: Failure = Failure::new("request-timeout", Kind::Timeout);
 pub const TRAINING_SET_NOT_FOUND: Failure = Failure::new("training-set-not-found", Kind::NotFound);
+pub const MODEL_FILES_UNREADABLE: Failure = Failure::new("model-files-unreadable", Kind::Upstream);
 pub const SERVE_FAILED: Failure = Failure::new("serve-failed", Kind::Unavailable);

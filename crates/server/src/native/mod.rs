@@ -5,6 +5,7 @@ mod collection;
 mod endpoints;
 mod features;
 mod identities;
+mod imports;
 mod ledger;
 mod lineage;
 mod models;
@@ -33,6 +34,7 @@ pub fn routes() -> Vec<Route> {
         ledger::routes(),
         lineage::routes(),
         identities::routes(),
+        imports::routes(),
         process::routes(),
         openapi::routes(),
     ]
