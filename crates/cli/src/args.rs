@@ -179,6 +179,9 @@ pub enum Command {
     Audit(Audit),
     /// Show what a version was made from, or what was made from it, as a tree.
     Lineage(LineageArgs),
+    /// Bring what another system recorded, with its own ids and times.
+    #[command(subcommand)]
+    Import(Import),
     /// Show who you are to the server, and what you may do.
     Whoami,
     /// Manage people and services, and their roles.
@@ -428,6 +431,34 @@ pub enum Token {
         #[arg(long)]
         mine: bool,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Import {
+    /// Bring experiments, runs, metrics, models and artifacts from an MLflow server or its database.
+    ///
+    /// The same command goes on where an import stopped, and brings nothing twice. Give users and passwords of the server by
+    /// MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN.
+    Mlflow(MlflowImport),
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct MlflowImport {
+    /// The server (http://mlflow.example.org:5000) or its database (sqlite:///mlflow.db).
+    #[arg(long, value_name = "ADDRESS")]
+    pub from: String,
+    /// With a database: the folder that the server has as --artifacts-destination, or to which its artifacts were moved.
+    #[arg(long, value_name = "DIR")]
+    pub artifacts_from: Option<PathBuf>,
+    /// Bring no artifact files.
+    #[arg(long, conflicts_with = "artifacts_from")]
+    pub no_artifacts: bool,
+    /// Only this experiment, and no registered models. Again for each one.
+    #[arg(long = "experiment", value_name = "NAME")]
+    pub experiments: Vec<String>,
+    /// Say what would be brought, and change nothing.
+    #[arg(long)]
+    pub dry_run: bool,
 }
 
 #[derive(Debug, Args)]

@@ -1,9 +1,10 @@
 //! The one way the commands reach the platform: the HTTP API, of a running server or of a router in this process.
 
+use std::io::Read;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::http::{Request, StatusCode, header};
 use http_body_util::BodyExt;
 use lw_core::{Error, Failure, Kind, Result};
@@ -14,6 +15,7 @@ use crate::failures::{SERVER_ANSWER, SERVER_UNREACHABLE};
 
 const DEADLINE: Duration = Duration::from_secs(300);
 const MAX_ANSWER_BYTES: u64 = 256 << 20;
+const PIECE_BYTES: usize = 256 << 10;
 
 /// A client of the HTTP API.
 pub struct Client {
@@ -56,6 +58,27 @@ impl Client {
         Err(problem(status, &parse(&bytes)?))
     }
 
+    /// Sends a file as it is read; the answer is empty.
+    pub async fn put(&self, path: &str, content: Box<dyn Read + Send>) -> Result<()> {
+        let (status, bytes) = match &self.transport {
+            Transport::InProcess(router) => {
+                let body = Body::from_stream(pumped(content));
+                self.call_router(router.clone(), "PUT", path, body).await?
+            }
+            Transport::Remote { base, agent } => {
+                let (agent, request) = (agent.clone(), self.request(base, "PUT", path, content)?);
+                let send = move || {
+                    let request = request.map(ureq::SendBody::from_owned_reader);
+                    // A large file may take its time, as long as something moves.
+                    let request = agent.configure_request(request).timeout_global(None).timeout_per_write(Some(DEADLINE));
+                    agent.run(request.timeout_recv_response(Some(DEADLINE)).build())
+                };
+                exchange(base, send).await?
+            }
+        };
+        if (200..300).contains(&status) { Ok(()) } else { Err(problem(status, &parse(&bytes)?)) }
+    }
+
     async fn call(&self, method: &str, path: &str, body: Vec<u8>) -> Result<Value> {
         let (status, bytes) = self.send(method, path, body).await?;
         let value = if bytes.is_empty() { Value::Null } else { parse(&bytes)? };
@@ -64,55 +87,37 @@ impl Client {
 
     async fn send(&self, method: &str, path: &str, body: Vec<u8>) -> Result<(u16, Vec<u8>)> {
         match &self.transport {
-            Transport::InProcess(router) => self.call_router(router.clone(), method, path, body).await,
-            Transport::Remote { base, agent } => self.call_server(base, agent.clone(), method, path, body).await,
+            Transport::InProcess(router) => self.call_router(router.clone(), method, path, Body::from(body)).await,
+            Transport::Remote { base, agent } => {
+                let (agent, request) = (agent.clone(), self.request(base, method, path, body)?);
+                exchange(base, move || agent.run(request)).await
+            }
         }
     }
 
-    async fn call_router(&self, router: Router, method: &str, path: &str, body: Vec<u8>) -> Result<(u16, Vec<u8>)> {
+    async fn call_router(&self, router: Router, method: &str, path: &str, body: Body) -> Result<(u16, Vec<u8>)> {
         let mut request = Request::builder().method(method).uri(path).header(header::HOST, "localhost");
         for (name, value) in self.headers() {
             request = request.header(name, value);
         }
-        let request =
-            request.body(Body::from(body)).map_err(|error| Error::bug("a request of the CLI is malformed").cause(error))?;
+        let request = request.body(body).map_err(|error| Error::bug("a request of the CLI is malformed").cause(error))?;
         let response = router.oneshot(request).await.unwrap_or_else(|never| match never {});
         let status: StatusCode = response.status();
         let bytes = response.into_body().collect().await.map_err(|error| unreadable().cause(error))?.to_bytes();
         Ok((status.as_u16(), bytes.to_vec()))
     }
 
-    async fn call_server(
-        &self,
-        base: &str,
-        agent: ureq::Agent,
-        method: &str,
-        path: &str,
-        body: Vec<u8>,
-    ) -> Result<(u16, Vec<u8>)> {
-        let mut request = axum::http::Request::builder().method(method).uri(format!("{base}{path}"));
+    fn request<B>(&self, base: &str, method: &str, path: &str, body: B) -> Result<Request<B>> {
+        let mut request = Request::builder().method(method).uri(format!("{base}{path}"));
         for (name, value) in self.headers() {
             request = request.header(name, value);
         }
-        let request = request.body(body).map_err(|error| {
+        request.body(body).map_err(|error| {
             SERVER_UNREACHABLE
                 .error(format!("`{base}` is not a server's address"))
                 .hint("write it like http://127.0.0.1:8760")
                 .cause(error)
-        })?;
-        let base = base.to_owned();
-        let send = move || -> Result<(u16, Vec<u8>)> {
-            let mut response = agent.run(request).map_err(|error| {
-                SERVER_UNREACHABLE
-                    .error(format!("no answer from {base}"))
-                    .hint("is it running? `loopwright up` starts one")
-                    .cause(error)
-            })?;
-            let status = response.status().as_u16();
-            let bytes = response.body_mut().with_config().limit(MAX_ANSWER_BYTES).read_to_vec();
-            Ok((status, bytes.map_err(|error| unreadable().cause(error))?))
-        };
-        tokio::task::spawn_blocking(send).await.map_err(|error| Error::bug("a request of the CLI panicked").cause(error))?
+        })
     }
 
     fn headers(&self) -> Vec<(&'static str, String)> {
@@ -127,6 +132,47 @@ impl Client {
     }
 }
 
+/// Sends a request to a server, and waits for all of its answer.
+async fn exchange(
+    base: &str,
+    send: impl FnOnce() -> std::result::Result<axum::http::Response<ureq::Body>, ureq::Error> + Send + 'static,
+) -> Result<(u16, Vec<u8>)> {
+    let base = base.to_owned();
+    let exchange = move || -> Result<(u16, Vec<u8>)> {
+        let mut response = send().map_err(|error| {
+            SERVER_UNREACHABLE
+                .error(format!("no answer from {base}"))
+                .hint("is it running? `loopwright up` starts one")
+                .cause(error)
+        })?;
+        let status = response.status().as_u16();
+        let bytes = response.body_mut().with_config().limit(MAX_ANSWER_BYTES).read_to_vec();
+        Ok((status, bytes.map_err(|error| unreadable().cause(error))?))
+    };
+    tokio::task::spawn_blocking(exchange).await.map_err(|error| Error::bug("a request of the CLI panicked").cause(error))?
+}
+
+/// The pieces of a file, read beside whoever takes them and not far ahead.
+fn pumped(mut content: Box<dyn Read + Send>) -> impl futures::Stream<Item = std::io::Result<Bytes>> + Send + 'static {
+    let (sender, receiver) = tokio::sync::mpsc::channel(4);
+    tokio::task::spawn_blocking(move || {
+        let mut piece = vec![0; PIECE_BYTES];
+        loop {
+            let read = match content.read(&mut piece) {
+                Ok(0) => return,
+                Ok(n_bytes) => Ok(Bytes::copy_from_slice(piece.get(..n_bytes).unwrap_or_default())),
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
+                Err(error) => Err(error),
+            };
+            let is_over = read.is_err();
+            if sender.blocking_send(read).is_err() || is_over {
+                return;
+            }
+        }
+    });
+    futures::stream::unfold(receiver, |mut receiver| async move { receiver.recv().await.map(|piece| (piece, receiver)) })
+}
+
 fn parse(bytes: &[u8]) -> Result<Value> {
     serde_json::from_slice(bytes).map_err(|error| unreadable().cause(error))
 }
@@ -135,7 +181,7 @@ fn unreadable() -> Error {
     SERVER_ANSWER.error("the server's answer is not readable").hint("is this address a Loopwright server of the same version?")
 }
 
-/// The error that a problem document (RFC 9457) describes, so that exit codes and hints are the same as in process.
+/// The error that a problem document (RFC 9457) or an answer in MLflow's form describes, so that exit codes and hints are the same as in process.
 fn problem(status: u16, value: &Value) -> Error {
     let text = |key: &str| value.get(key).and_then(Value::as_str);
     let kind =
@@ -150,8 +196,10 @@ fn problem(status: u16, value: &Value) -> Error {
             _ => Kind::Unavailable,
         });
     // Codes are `'static` everywhere else; the few that a client receives live as long as its process.
-    let code: &'static str = Box::leak(text("code").unwrap_or("server-error").to_owned().into_boxed_str());
-    let message = text("detail").or_else(|| text("title")).map_or_else(|| format!("the server answered {status}"), str::to_owned);
+    let code: &'static str =
+        Box::leak(text("code").or_else(|| text("error_code")).unwrap_or("server-error").to_owned().into_boxed_str());
+    let message = ["detail", "message", "title"].into_iter().find_map(text);
+    let message = message.map_or_else(|| format!("the server answered {status}"), str::to_owned);
     let error = (Failure { code, kind }).error(message);
     let error = match value.get("place").and_then(|place| serde_json::from_value(place.clone()).ok()) {
         Some(place) => error.at(place),

@@ -7,6 +7,7 @@ mod client;
 mod commands;
 mod connect;
 mod failures;
+mod import;
 mod logging;
 mod progress;
 mod render;

@@ -17,8 +17,9 @@ mod tracking;
 
 use lw_core::Error;
 
-use crate::args::{Cli, Command};
+use crate::args::{Cli, Command, Import};
 use crate::connect::connect;
+use crate::import;
 
 /// One failure or, for `check`, all that were found.
 pub type Failures = Vec<Error>;
@@ -70,6 +71,7 @@ async fn with_client(global: &crate::args::Global, command: Command) -> lw_core:
         Command::Retire { endpoint, reason } => governance::retire(client, &endpoint, &reason, json).await,
         Command::Audit(audit) => audit::audit(client, &audit, json).await,
         Command::Lineage(arguments) => lineage::lineage(client, &arguments, json).await,
+        Command::Import(Import::Mlflow(wanted)) => import::mlflow(client, &wanted, json).await,
         Command::Whoami => access::whoami(client, json).await,
         Command::Identity(command) => access::identity(client, &command, json).await,
         Command::Token(command) => access::token(client, &command, json).await,
