@@ -43,7 +43,7 @@ def test_an_author_does_not_approve_whatever_their_roles(project):
 def test_revoking_and_disabling_count_at_once(server):
     project = server.project
     shop = token(project, "service:shop", "predictor")
-    row = {"customer_id": "c1", "plan": "free", "asked_at": "2024-06-15T00:00:00Z"}
+    row = {"customer_id": "c1", "plan": "free"}
     predict = "/api/v1/endpoints/churn/predict"
     assert server.call("POST", predict, row, token=shop)[0] == 200
     assert server.call("GET", "/api/v1/models", token=shop)[0] == 403

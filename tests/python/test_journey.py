@@ -76,7 +76,10 @@ def test_owners_cannot_approve_their_own_version(project):
     assert own.returncode in (1, 4), own.stderr
     assert "ana" in own.stderr
     project.run("approve", "churn@1", "--reason", "looks right", LOOPWRIGHT_ACTOR="bea")
-    project.run("predict", "churn", '{"customer_id": "c1", "plan": "free", "asked_at": "2024-06-15T00:00:00Z"}')
+    known = project.run("predict", "churn", '{"customer_id": "c1", "plan": "free"}')
+    assert "customer_orders" not in known.stderr
+    unknown = project.run("predict", "churn", '{"customer_id": "c999", "plan": "free"}')
+    assert "customer_orders" in unknown.stderr and "missing" in unknown.stdout
 
 
 def test_a_view_is_mapped_to_a_request_field_with_a_bare_on(project):

@@ -221,7 +221,7 @@ def test_a_deleted_pipeline_is_retired(project):
 
 
 def test_a_model_that_serves_is_retired_by_name_only(trained):
-    row = '{"customer_id": "c1", "plan": "free", "asked_at": "2024-06-15T00:00:00Z"}'
+    row = '{"customer_id": "c1", "plan": "free"}'
     trained.run("predict", "churn", row)
     model = (trained.root / "models/churn.yaml").read_text()
     (trained.root / "models/churn.yaml").unlink()

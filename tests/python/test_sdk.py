@@ -17,7 +17,7 @@ def lw(server):
         yield client
 
 
-ROW = {"customer_id": "c1", "plan": "free", "asked_at": "2024-06-15T00:00:00Z"}
+ROW = {"customer_id": "c1", "plan": "free"}
 
 
 def test_it_finds_the_server_of_a_workspace(server, monkeypatch):
@@ -82,10 +82,9 @@ def test_features_are_looked_up_by_entity(lw):
     view = lw.features(views[0]["name"])
     (column,) = view.show()["entity"]
     entities = [{column: "c1"}, {column: "nobody"}]
-    # The starter's data is of 2024, and its features are not given out years later.
     today = view.lookup(entities)
-    assert today["state"].to_pylist() == ["expired", "missing"]
-    assert all(today[feature][0].as_py() is None for feature in views[0]["features"])
+    assert today["state"].to_pylist() == ["found", "missing"]
+    assert all(today[feature][1].as_py() is None for feature in views[0]["features"])
     table = view.lookup(entities, at=today["event_time"][0].as_py())
     assert table["state"].to_pylist() == ["found", "missing"]
     assert any(table[feature][0].as_py() is not None for feature in views[0]["features"])

@@ -1,5 +1,7 @@
 """Writes the starter project's synthetic data: customers of a shop, their orders, and who left.
 
+`loopwright init` moves all times by whole days, so that the data end the day before.
+
 Run by hand when the story changes: python3 generate.py. The seed makes the files the same every time.
 """
 

@@ -11,6 +11,7 @@ use lw_core::{Ctx, Error, Name, Result, Timestamp};
 use prometheus_client::metrics::counter::Counter;
 
 use crate::failures::INVALID_BUNDLE;
+use crate::features::LookupGap;
 use crate::log::{LogRecord, PredictionLog, ScoredRows};
 use crate::metrics::{EndpointMetrics, ServingMetrics};
 use crate::predictions::{Answerer, Predictions};
@@ -246,7 +247,7 @@ impl Endpoint {
             };
             let (route, scored) = self.score_or_fall_back(routes, route, &part, at)?;
             answer.records.push(route.record(&part, &scored, at, started, &ctx.request_id));
-            answer.add(route, scored.scores, indices.as_deref());
+            answer.add(route, scored, indices.as_deref());
         }
         reservation.append(&answer.records)?;
         if !routes.shadows.is_empty() {
@@ -259,6 +260,7 @@ impl Endpoint {
             scores: answer.scores,
             by: answer.by,
             answered_by: answer.answered_by,
+            lookups: answer.lookups,
         })
     }
 
@@ -303,6 +305,7 @@ struct Answer {
     by: Vec<u8>,
     answered_by: Vec<Answerer>,
     records: Vec<LogRecord>,
+    lookups: Vec<LookupGap>,
 }
 
 impl Answer {
@@ -312,10 +315,13 @@ impl Answer {
             by: vec![0; n_rows],
             answered_by: Vec::with_capacity(1),
             records: Vec::with_capacity(1),
+            lookups: Vec::new(),
         }
     }
 
-    fn add(&mut self, route: &Route, scores: Vec<f64>, indices: Option<&[u32]>) {
+    fn add(&mut self, route: &Route, scored: Scored, indices: Option<&[u32]>) {
+        let Scored { scores, gaps, .. } = scored;
+        gaps.into_iter().for_each(|gap| gap.merge(&mut self.lookups));
         // Champion and canary: at most two parts.
         let number = self.answered_by.len() as u8;
         self.answered_by.push(route.answerer());

@@ -29,7 +29,7 @@ mod shadow;
 pub use bundle::{Bundle, EntityKey, FeatureColumn, FeatureLookup, ModelInput, Output, RequestExpression, RequestField};
 pub use deployment::{Activation, Deployment, activate, all_current, current, history, retire, roll_back};
 pub use endpoint::{Endpoint, Routes, Tally};
-pub use features::ViewReader;
+pub use features::{LookupGap, ViewReader};
 pub use log::{Delivery, FIXED_COLUMNS, LogOptions, PredictionLog, prediction_table};
 pub use metrics::ServingMetrics;
 pub use predictions::{Answerer, Predictions};

@@ -4,12 +4,14 @@ use lw_core::Name;
 use serde::ser::{SerializeSeq, SerializeStruct};
 use serde::{Serialize, Serializer};
 
+use crate::features::LookupGap;
 use crate::{Output, Role, Served};
 
 /// Scores in the order of the request's rows, each with the version that gave it.
 ///
 /// As JSON: `{"endpoint": "late_arrival", "generation": 4, "predictions": [{"id": "UA-1545", "score": 0.31, "predicted": false,
 /// "model": "late_arrival", "version": 3, "role": "champion"}]}`. A regression has no `predicted`.
+/// Where a view had nothing for some rows, there is `"lookups": [{"view": "carrier_delay", "version": 1, "missing": 1, "expired": 0}]`.
 #[derive(Debug, Clone)]
 pub struct Predictions {
     pub endpoint: Name,
@@ -19,6 +21,8 @@ pub struct Predictions {
     /// Position in `answered_by`, one a row.
     pub by: Vec<u8>,
     pub answered_by: Vec<Answerer>,
+    /// Views that had nothing for some of the rows.
+    pub lookups: Vec<LookupGap>,
 }
 
 /// A version that has answered.
@@ -57,10 +61,14 @@ struct One<'a> {
 
 impl Serialize for Predictions {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut object = serializer.serialize_struct("Predictions", 3)?;
+        let n_fields = if self.lookups.is_empty() { 3 } else { 4 };
+        let mut object = serializer.serialize_struct("Predictions", n_fields)?;
         object.serialize_field("endpoint", &self.endpoint)?;
         object.serialize_field("generation", &self.generation)?;
         object.serialize_field("predictions", &Each(self))?;
+        if !self.lookups.is_empty() {
+            object.serialize_field("lookups", &self.lookups)?;
+        }
         object.end()
     }
 }

@@ -10,7 +10,7 @@ use lw_engine::{ExpressionSet, to_arrow};
 use lw_store::journal::Header;
 
 use crate::failures::{INVALID_BUNDLE, MODEL_FAILED, WARM_UP_FAILED};
-use crate::features::{LookupScratch, ViewReader};
+use crate::features::{LookupGap, LookupScratch, ViewReader};
 use crate::log::Layout;
 use crate::rows::{ColumnBuilder, Value};
 use crate::runtime::{self, Runtime, RuntimeChoice};
@@ -40,6 +40,8 @@ pub struct Scored {
     pub scores: Vec<f64>,
     /// The columns that the log keeps, in the layout's order.
     pub logged: Vec<ArrayRef>,
+    /// Views that had nothing for some of the rows; mostly empty.
+    pub gaps: Vec<LookupGap>,
 }
 
 thread_local! {
@@ -98,8 +100,9 @@ impl Scorer {
     pub fn score(&self, request: &[ArrayRef], n_rows: usize, at: Timestamp) -> Result<Scored> {
         let mut columns = Vec::with_capacity(self.expressions.schema().fields().len());
         columns.extend_from_slice(request);
+        let mut gaps = Vec::new();
         SCRATCH.with_borrow_mut(|scratch| {
-            self.views.iter().try_for_each(|view| view.read(request, n_rows, at, scratch, &mut columns))
+            self.views.iter().try_for_each(|view| view.read(request, n_rows, at, scratch, &mut columns, &mut gaps))
         })?;
         if !self.bundle.expressions.is_empty() {
             columns = self.evaluate(columns, n_rows)?;
@@ -110,7 +113,7 @@ impl Scorer {
         let mut scores = Vec::with_capacity(n_rows);
         self.runtime.score(&pick(&self.inputs), n_rows, &mut scores)?;
         self.check_scores(&scores, n_rows)?;
-        Ok(Scored { scores, logged: pick(&self.logged) })
+        Ok(Scored { scores, logged: pick(&self.logged), gaps })
     }
 
     fn evaluate(&self, columns: Vec<ArrayRef>, n_rows: usize) -> Result<Vec<ArrayRef>> {

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use clap::CommandFactory;
 use clap_complete::Shell;
-use lw_core::{Result, nearest};
+use lw_core::{Clock, Result, SystemClock, nearest};
 use serde_json::json;
 
 use crate::args::Cli;
@@ -21,7 +21,7 @@ pub fn init(directory: &Path) -> Result<()> {
             .error(format!("`{}` is not empty", directory.display()))
             .hint("name a folder that does not exist yet; nothing was written"));
     }
-    for path in lw_project::init(directory)? {
+    for path in lw_project::init(directory, SystemClock.now())? {
         render::talk(&format!("wrote {}", path.display()));
     }
     render::next(&format!("cd {} && loopwright check", directory.display()));

@@ -58,6 +58,30 @@ pub async fn predict(client: &Client, endpoint: &str, fields: &str, json: bool) 
         return Ok(());
     }
     render::out(&serde_json::to_string_pretty(&answer).unwrap_or_default());
+    for gap in answer["lookups"].as_array().into_iter().flatten() {
+        render::talk(&gap_sentence(gap));
+    }
     render::next(&format!("loopwright why {endpoint}"));
     Ok(())
+}
+
+/// That a view had nothing for some of the rows, so that their scores stand on nulls.
+fn gap_sentence(gap: &Value) -> String {
+    let view = render::cell(&gap["view"]);
+    let (missing, expired) = (gap["missing"].as_u64().unwrap_or(0), gap["expired"].as_u64().unwrap_or(0));
+    let unknown = (missing > 0).then(|| format!("knows nothing of the entity of {missing} row(s)"));
+    let old = (expired > 0).then(|| format!("has only values older than its ttl for {expired} row(s)"));
+    let what: Vec<String> = unknown.into_iter().chain(old).collect();
+    format!("`{view}` {}: its features were null there", what.join(" and "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gaps_are_told_in_words() {
+        let gap = json!({"view": "orders", "version": 1, "missing": 0, "expired": 2});
+        assert_eq!(gap_sentence(&gap), "`orders` has only values older than its ttl for 2 row(s): its features were null there");
+    }
 }

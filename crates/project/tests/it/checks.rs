@@ -1,13 +1,15 @@
 //! What `check` says about a model before anything is trained.
 
-use lw_project::{Bundle, Project, check, init};
+use lw_project::{Bundle, Project, check};
+
+use crate::starter;
 
 /// Replaces text in the starter's files, and compares what is said about it: the code, the place, and a part of message and hint.
 #[track_caller]
 fn says(edits: &[(&str, &str, &str)], place: &str, message: &str, hint: &str) {
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path().join("shop");
-    init(&root).unwrap();
+    starter(&root);
     for (path, from, to) in edits {
         let text = std::fs::read_to_string(root.join(path)).unwrap();
         assert!(text.contains(from), "{path} has no `{from}`");
@@ -71,4 +73,16 @@ fn a_skew_monitor_watches_inputs() {
         "monitor `skew` watches `amont`, which is no input of the model",
         "did you mean `amount`?",
     );
+}
+
+#[test]
+fn a_definition_further_down_is_not_ignored() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("shop");
+    starter(&root);
+    std::fs::create_dir(root.join("models/old")).unwrap();
+    assert!(Bundle::read(&root).is_ok(), "an empty folder harms nobody");
+    std::fs::write(root.join("models/old/left.yaml"), "model: left\n").unwrap();
+    let error = Bundle::read(&root).unwrap_err();
+    assert!(error.message().contains("`models/old/left.yaml` would be ignored"), "{error:?}");
 }

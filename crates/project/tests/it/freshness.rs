@@ -4,8 +4,7 @@ use lw_store::EntryFilter;
 
 use crate::Shop;
 
-const EDITS: [(&str, &str, &str); 3] = [
-    ("sources/orders.yaml", "data/orders.csv", "data/orders*.csv"),
+const EDITS: [(&str, &str, &str); 2] = [
     ("sources/orders.yaml", "  on_failure: quarantine", "  freshness: 48h\n  on_failure: quarantine"),
     ("features/customer_orders.yaml", "ttl: 90d", "ttl: 4d"),
 ];

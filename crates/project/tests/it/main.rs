@@ -15,8 +15,13 @@ use lw_pipelines::{RunState, Start};
 use lw_project::{Bundle, Decision, Project, Workspace, WorkspaceOptions, check, init};
 use lw_registry::Registry;
 
+/// Writes the starter project as of the day after its data end.
+fn starter(root: &Path) {
+    init(root, Timestamp::parse("2024-06-29").unwrap()).unwrap();
+}
+
 fn project(root: &Path) -> Project {
-    init(root).unwrap();
+    starter(root);
     let project = Project::parse(Bundle::read(root).unwrap()).unwrap();
     assert!(check(&project).is_empty(), "{:?}", check(&project));
     project
@@ -40,7 +45,7 @@ impl Shop {
     async fn serving(edits: &[(&str, &str, &str)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path().join("shop");
-        init(&root).unwrap();
+        starter(&root);
         for (path, from, to) in edits {
             let text = std::fs::read_to_string(root.join(path)).unwrap();
             assert!(text.contains(from), "{path} has no `{from}`");
@@ -118,7 +123,7 @@ async fn a_model_goes_around_the_loop() {
     assert_eq!(workspace.pipelines().run(&started.run).await.unwrap().summary.state, RunState::Succeeded);
 
     let endpoint = workspace.serving().endpoint("churn").unwrap();
-    let body = br#"{"customer_id": "c1", "plan": "free", "asked_at": "2024-06-15T00:00:00Z"}"#;
+    let body = br#"{"customer_id": "c1", "plan": "free"}"#;
     let answer = endpoint.predict_json(&ana, body).unwrap();
     assert_eq!(answer.len(), 1);
 

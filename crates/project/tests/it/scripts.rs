@@ -4,10 +4,10 @@ use std::path::Path;
 
 use lw_core::{Actor, Name};
 use lw_pipelines::{RunState, Start};
-use lw_project::{Bundle, ChangeKind, Project, Workspace, check, init};
+use lw_project::{Bundle, ChangeKind, Project, Workspace, check};
 use lw_registry::Registry;
 
-use crate::{apply, workspace};
+use crate::{apply, starter, workspace};
 
 fn read(root: &Path) -> Project {
     Project::parse(Bundle::read(root).unwrap()).unwrap()
@@ -61,7 +61,7 @@ async fn with_script(root: &Path, workspace: &Workspace) -> Project {
 async fn the_applied_script_trains_and_reproduces() {
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path().join("shop");
-    init(&root).unwrap();
+    starter(&root);
     let workspace = workspace(folder.path()).await;
     let project = with_script(&root, &workspace).await;
     assert!(check(&project).is_empty(), "{:?}", check(&project));
@@ -119,7 +119,7 @@ async fn the_applied_script_trains_and_reproduces() {
 fn a_script_must_lie_among_the_scripts() {
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path().join("shop");
-    init(&root).unwrap();
+    starter(&root);
     write(&root, "train.py", "");
     write(&root, "scripts/train_all.py", "");
     let file = root.join("models/churn.yaml");
@@ -142,7 +142,7 @@ fn a_script_must_lie_among_the_scripts() {
 fn what_is_too_large_for_a_script_is_told() {
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path().join("shop");
-    init(&root).unwrap();
+    starter(&root);
     write(&root, "scripts/a/__pycache__/x.py", "no");
     write(&root, "scripts/a/b/c.py", "yes");
     write(&root, "scripts/a/model.bin", "no");

@@ -32,6 +32,10 @@ async fn a_prediction_joins_features_and_expressions() {
     assert_eq!(json["predictions"][2]["id"], "r1.2", "a row without an id is named after its request");
     assert_eq!(json["predictions"][0]["predicted"], false);
     assert_eq!(json["predictions"][0]["role"], "champion");
+    let gaps = serde_json::json!([{"view": world.view.definition.name(), "version": 1, "missing": 1, "expired": 1}]);
+    assert_eq!(json["lookups"], gaps, "a row of nulls is told");
+    let whole = endpoint.predict_json(&world.ctx("r1"), br#"{"carrier": "AA", "distance": 100}"#).unwrap();
+    assert!(serde_json::to_value(&whole).unwrap().get("lookups").is_none(), "nothing to tell");
 
     world.clock.set(noon() + Span::from_hours(24));
     let later = endpoint.predict_json(&world.ctx("r2"), br#"{"carrier": "AA", "distance": 100}"#).unwrap();
