@@ -41,6 +41,11 @@ impl Client {
         Self { transport: Transport::InProcess(router), token, claim }
     }
 
+    /// Whether the platform is this process, and no server.
+    pub fn is_in_process(&self) -> bool {
+        matches!(self.transport, Transport::InProcess(_))
+    }
+
     pub async fn get(&self, path: &str) -> Result<Value> {
         self.call("GET", path, Vec::new()).await
     }

@@ -7,6 +7,7 @@ use tokio::time::{Interval, MissedTickBehavior};
 
 use crate::active::Running;
 use crate::attempt::Stop;
+use crate::trouble::Duty;
 use crate::worker::Worker;
 use crate::{claim, queries};
 
@@ -28,14 +29,15 @@ impl Worker {
         let mut fires = every(fire_every.unwrap_or(FLUSH));
         let mut news = self.pipelines.subscribe();
         loop {
-            let done = tokio::select! {
-                _ = beats.tick() => self.beat(ctx).await,
-                _ = flushes.tick() => self.flush(ctx).await,
-                _ = fires.tick(), if fire_every.is_some() => self.pipelines.fire(ctx).await.map(|_| ()),
-                _ = news.changed() => self.stop_cancelled().await,
+            let (duty, done) = tokio::select! {
+                _ = beats.tick() => (Duty::Heartbeat, self.beat(ctx).await.map(|()| true)),
+                _ = flushes.tick() => (Duty::Log, self.flush(ctx).await),
+                _ = fires.tick(), if fire_every.is_some() => (Duty::Schedule, self.pipelines.fire(ctx).await.map(|_| true)),
+                _ = news.changed() => (Duty::Heartbeat, self.stop_cancelled().await.map(|()| false)),
             };
-            if let Err(error) = done {
-                tracing::warn!("The worker's housekeeping failed and will be tried again: {error:?}");
+            // Having had nothing to do does not show that the trouble is over.
+            if !matches!(done, Ok(false)) {
+                self.pipelines.troubles.note(duty, done.as_ref());
             }
         }
     }
@@ -94,28 +96,29 @@ impl Worker {
         Ok(())
     }
 
-    /// Writes the lines that the steps have printed since the last time.
-    async fn flush(&self, ctx: &Ctx) -> Result<()> {
+    /// Writes the lines that the steps have printed since the last time. Says whether there were any.
+    async fn flush(&self, ctx: &Ctx) -> Result<bool> {
+        let mut has_written = false;
         for running in self.active.all() {
-            self.flush_one(ctx, &running).await?;
+            has_written |= self.flush_one(ctx, &running).await?;
         }
-        Ok(())
+        Ok(has_written)
     }
 
-    async fn flush_one(&self, ctx: &Ctx, running: &Running) -> Result<()> {
+    async fn flush_one(&self, ctx: &Ctx, running: &Running) -> Result<bool> {
         let Ok(_writing) = running.writing.try_lock() else {
-            return Ok(());
+            return Ok(false);
         };
         let lines = running.log.take();
         if lines.is_empty() {
-            return Ok(());
+            return Ok(false);
         }
         let (run, key, attempt) = (running.run.clone(), running.key.clone(), running.attempt);
         let write = move |tx: &mut lw_store::Tx<'_>| {
             if let Some(progress) = queries::take_progress(tx, &run, lines.len())? {
                 queries::insert_lines(tx, &run, (&key, attempt), &lines, progress.n_lines)?;
             }
-            Ok(())
+            Ok(true)
         };
         self.pipelines.store.write(ctx, write).await
     }

@@ -67,6 +67,7 @@ mod run;
 mod runner;
 mod schedule;
 mod step;
+mod trouble;
 mod worker;
 
 pub use definition::{Graph, PipelineDefinition, Retries, RetryOn, StepDefinition};
@@ -77,4 +78,5 @@ pub use pipelines::{Deployed, MAX_PAGE, Pipelines};
 pub use run::{PipelineRunId, RunState, RunSummary, RunView, Start, Started, StepError, StepView};
 pub use runner::{Cancellation, Canceller, Manifest, StepContext, StepOutput, StepRunner};
 pub use schedule::{Due, Missed, Overlap, Schedule};
+pub use trouble::Trouble;
 pub use worker::{Drained, Worker, WorkerOptions};

@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use crate::active::Alive;
 use crate::compiled::{Compiled, Definitions};
 use crate::run::{PipelineRunId, RunSummary, RunView, Start, Started};
+use crate::trouble::{Trouble, Troubles};
 use crate::{LogLine, PipelineDefinition, RUN_UNFINISHED, UNKNOWN_PIPELINE, UNKNOWN_PIPELINE_RUN, journal, queries};
 
 /// How often a wait looks for what other processes did.
@@ -24,12 +25,19 @@ pub struct Pipelines {
     pub(crate) store: Store,
     pub(crate) definitions: Definitions,
     pub(crate) alive: Alive,
+    pub(crate) troubles: Troubles,
     news: Arc<watch::Sender<u64>>,
 }
 
 impl Pipelines {
     pub fn new(store: Store) -> Self {
-        Self { store, definitions: Definitions::default(), alive: Alive::default(), news: Arc::new(watch::channel(0).0) }
+        let (definitions, alive, troubles) = (Definitions::default(), Alive::default(), Troubles::default());
+        Self { store, definitions, alive, troubles, news: Arc::new(watch::channel(0).0) }
+    }
+
+    /// What keeps the workers of this process from going on, while it does.
+    pub fn trouble(&self) -> Option<Trouble> {
+        self.troubles.worst()
     }
 
     /// Makes a definition the one that the pipeline's name stands for, and sets its schedule. Running runs keep theirs. Deploying

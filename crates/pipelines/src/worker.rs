@@ -16,6 +16,7 @@ use crate::queries::{self, Ending, Holder};
 use crate::run::PipelineRunId;
 use crate::runner::{Cancellation, StepRunner};
 use crate::step::Report;
+use crate::trouble::{Duty, Trouble};
 use crate::{LEASE_LOST, LogSink, Manifest, Pipelines};
 
 /// How a worker works.
@@ -81,13 +82,13 @@ impl Worker {
         tokio::pin!(housekeeping);
         loop {
             news.mark_unchanged();
-            let pause = self.spawn_due(ctx, &mut tasks).await.unwrap_or_else(|error| {
-                tracing::warn!("Cannot claim steps now, trying again: {error:?}");
-                POLL
-            });
+            let due = self.spawn_due(ctx, &mut tasks).await;
+            let trouble = self.pipelines.troubles.note(Duty::Claim, due.as_ref());
+            let pause = trouble.as_ref().map_or(due.unwrap_or(POLL), Trouble::pause);
             tokio::select! {
                 () = shutdown.cancelled() => break,
-                _ = news.changed() => {}
+                // News cannot shorten the pause after a failure: what failed would fail again.
+                _ = news.changed(), if trouble.is_none() => {}
                 Some(_) = tasks.join_next() => {}
                 () = tokio::time::sleep(pause) => {}
                 () = &mut housekeeping => {}
@@ -243,7 +244,11 @@ impl Worker {
                 let next = if may_claim { claim::claim(tx, &definitions, &holder, lease, 1)? } else { Vec::new() };
                 Ok((reported, next))
             };
-            match self.pipelines.store.write(ctx, work).await {
+            let written = self.pipelines.store.write(ctx, work).await;
+            if !written.as_ref().is_err_and(|error| error.is(LEASE_LOST)) {
+                self.pipelines.troubles.note(Duty::Report, written.as_ref());
+            }
+            match written {
                 Ok((reported, mut next)) => {
                     self.tell(&reported, next.len());
                     return next.pop();
@@ -253,7 +258,9 @@ impl Worker {
                     return None;
                 }
                 Err(error) => {
-                    tracing::error!(step = %running.key, run = %running.run, "A step's report was not stored (try {n_try}): {error:?}");
+                    if n_try == REPORT_TRIES {
+                        tracing::error!(step = %running.key, run = %running.run, "A step's report was not stored in {n_try} tries: {error:?}");
+                    }
                     tokio::time::sleep(Duration::from_millis(50 << n_try)).await;
                 }
             }

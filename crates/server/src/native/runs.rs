@@ -116,9 +116,16 @@ pub async fn view(app: &App, id: &PipelineRunId) -> Result<Value> {
     value["message"] = message(&run).unwrap_or_else(plain).into();
     value["digest"] = json!(run.summary.digest);
     value["params"] = run.summary.params.clone();
-    value["next"] = json!(next(&run));
+    let applied = workspace.project().await.ok().map(|running| running.applied.version);
+    value["next"] = json!(next(&run, applied));
     value["error"] = json!(error(&run));
     value["steps"] = run.steps.iter().map(|step| step_view(step, now)).collect();
+    if let Some(trouble) = workspace.pipelines().trouble().filter(|_| !run.summary.state.is_over()) {
+        value["trouble"] = json!({
+            "code": trouble.failure.code, "kind": trouble.failure.kind, "message": trouble.message, "hint": trouble.hint,
+            "n_tries": trouble.n_tries,
+        });
+    }
     Ok(value)
 }
 
