@@ -39,4 +39,4 @@ pub use routing::{Canary, Role, Routing, Served};
 pub use rows::{ColumnBuilder, Rows, Value, bad_row_count, unknown_field};
 pub use runtime::{LIBRARY_VARIABLE, Runtime, RuntimeChoice, load as load_runtime, onnxruntime_library};
 pub use scorer::{Scored, Scorer};
-pub use serving::{Serving, ServingParts, load_scorer};
+pub use serving::{Serving, ServingParts, Unloaded, load_scorer};

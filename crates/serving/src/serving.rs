@@ -6,7 +6,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use lw_core::{Ctx, Digest, Name, Result};
+use lw_core::{Ctx, Digest, Error, Failure, Kind, Name, Result};
 use lw_engine::Engine;
 use lw_features::{OnlineStore, OnlineView, find_view};
 use lw_store::{Artifacts, Reader, Store, Tx};
@@ -33,6 +33,43 @@ pub struct ServingParts {
     pub metrics: ServingMetrics,
 }
 
+/// A deployment that does not answer in this process, and why.
+#[derive(Debug, Clone)]
+pub struct Unloaded {
+    pub endpoint: Name,
+    pub generation: u64,
+    /// The version that should answer, such as `churn@2`.
+    pub champion: String,
+    /// The generation that answers in its place, if one was loaded before.
+    pub answering: Option<u64>,
+    failure: Failure,
+    message: String,
+    hint: String,
+}
+
+impl Unloaded {
+    fn new(deployment: &Deployment, answering: Option<u64>, error: &Error) -> Self {
+        let otherwise = "put the file back from a backup, or roll back to the generation before";
+        Self {
+            endpoint: deployment.endpoint.clone(),
+            generation: deployment.generation,
+            champion: deployment.routing.champion.to_string(),
+            answering,
+            failure: error.failure(),
+            message: error.to_string(),
+            hint: error.hint_text().unwrap_or(otherwise).to_owned(),
+        }
+    }
+
+    /// The error that requests get: unavailable, whatever kind the cause is of.
+    pub fn error(&self) -> Error {
+        let Self { endpoint, champion, generation, .. } = self;
+        let failure = Failure { kind: Kind::Unavailable, ..self.failure };
+        let message = format!("generation {generation} of endpoint `{endpoint}` ({champion}) cannot be loaded: {}", self.message);
+        failure.error(message).hint(self.hint.clone())
+    }
+}
+
 /// The endpoints of this process.
 ///
 /// A change is made in three steps: the versions are loaded and warmed up; the deployment is recorded; the endpoint switches.
@@ -41,6 +78,8 @@ pub struct ServingParts {
 pub struct Serving {
     parts: ServingParts,
     endpoints: ArcSwap<BTreeMap<Name, Arc<Endpoint>>>,
+    /// Deployments that could not be loaded.
+    unloaded: ArcSwap<BTreeMap<Name, Unloaded>>,
     /// Versions that are in use, by the digest of their bundle.
     scorers: Mutex<HashMap<Digest, Weak<Scorer>>>,
     /// One change at a time in this process; the generation decides between processes.
@@ -49,7 +88,13 @@ pub struct Serving {
 
 impl Serving {
     pub fn new(parts: ServingParts) -> Self {
-        Self { parts, endpoints: ArcSwap::default(), scorers: Mutex::default(), changing: tokio::sync::Mutex::new(()) }
+        Self {
+            parts,
+            endpoints: ArcSwap::default(),
+            unloaded: ArcSwap::default(),
+            scorers: Mutex::default(),
+            changing: tokio::sync::Mutex::new(()),
+        }
     }
 
     /// An endpoint that answers in this process.
@@ -58,6 +103,9 @@ impl Serving {
         match endpoints.get(name) {
             Some(endpoint) => Ok(Arc::clone(endpoint)),
             None => {
+                if let Some(unloaded) = self.unloaded.load().get(name) {
+                    return Err(unloaded.error());
+                }
                 let shown: String = name.chars().take(80).collect();
                 let error = crate::failures::UNKNOWN_ENDPOINT.error(format!("there is no endpoint `{shown}`"));
                 Err(match lw_core::nearest(name, endpoints.keys().map(Name::as_str)) {
@@ -73,11 +121,17 @@ impl Serving {
         self.endpoints.load().values().cloned().collect()
     }
 
+    /// The deployments that could not be loaded when the endpoints were last brought in step, by name.
+    pub fn unloaded(&self) -> Vec<Unloaded> {
+        self.unloaded.load().values().cloned().collect()
+    }
+
     /// Brings the endpoints in step with the database. An endpoint whose new generation cannot be loaded keeps the old one;
     /// its error is returned beside its name.
-    pub async fn sync(&self) -> Result<Vec<(Name, lw_core::Error)>> {
+    pub async fn sync(&self) -> Result<Vec<(Name, Error)>> {
         let _one_at_a_time = self.changing.lock().await;
         let mut failed = Vec::new();
+        let mut unloaded = BTreeMap::new();
         let deployments = deployment::all_current(&self.parts.store).await?;
         for endpoint in self.endpoints() {
             if !deployments.iter().any(|deployment| deployment.endpoint == *endpoint.name()) {
@@ -90,15 +144,32 @@ impl Serving {
                 continue;
             }
             let switched = match self.load(&deployment.routing).await {
-                Ok(scorers) => self.switch(deployment, &scorers).await,
+                Ok(scorers) => self.switch(deployment.clone(), &scorers).await,
                 Err(error) => Err(error),
             };
             if let Err(error) = switched {
-                tracing::error!(endpoint = %name, ?error, "Endpoint `{name}` keeps its old generation: {error}");
+                let answering = Some(self.generation(&name)).filter(|generation| *generation > 0);
+                let found = Unloaded::new(&deployment, answering, &error);
+                self.tell(&found);
+                unloaded.insert(name.clone(), found);
                 failed.push((name, error));
             }
         }
+        self.unloaded.store(Arc::new(unloaded));
         Ok(failed)
+    }
+
+    /// Logs what cannot be loaded, once for as long as it stays so.
+    fn tell(&self, found: &Unloaded) {
+        let Unloaded { endpoint, message, .. } = found;
+        let known = self.unloaded.load().get(endpoint).map(|known| (known.generation, known.failure));
+        if known == Some((found.generation, found.failure)) {
+            return;
+        }
+        match found.answering {
+            Some(older) => tracing::error!(%endpoint, "Endpoint `{endpoint}` keeps its generation {older}: {message}"),
+            None => tracing::error!(%endpoint, "Endpoint `{endpoint}` does not answer: {message}"),
+        }
     }
 
     /// Puts versions behind an endpoint: loads and warms them up, records `deployment.activate`, switches.
@@ -196,6 +267,7 @@ impl Serving {
             Ok(standing)
         };
         let standing = self.parts.store.write(ctx, record).await?;
+        self.forget_unloaded(endpoint);
         let answering = self.endpoints.load().get(endpoint).cloned();
         if let Some(answering) = answering {
             self.withdraw(&answering).await;
@@ -264,6 +336,16 @@ impl Serving {
         self.endpoints.load().get(name).map_or(0, |endpoint| endpoint.routes().deployment().generation)
     }
 
+    fn forget_unloaded(&self, name: &Name) {
+        if self.unloaded.load().contains_key(name) {
+            self.unloaded.rcu(|unloaded| {
+                let mut unloaded = BTreeMap::clone(unloaded);
+                unloaded.remove(name);
+                unloaded
+            });
+        }
+    }
+
     async fn load(&self, routing: &Routing) -> Result<Vec<Arc<Scorer>>> {
         let mut scorers = Vec::new();
         for (_, served) in routing.parts() {
@@ -286,6 +368,7 @@ impl Serving {
     async fn switch(&self, deployment: Deployment, scorers: &[Arc<Scorer>]) -> Result<()> {
         let name = deployment.endpoint.clone();
         let standing = self.endpoints.load().get(&name).cloned();
+        self.forget_unloaded(&name);
         let routes = Routes::new(deployment, scorers, &self.parts.metrics)?;
         if let Some(endpoint) = standing {
             endpoint.switch(routes);
@@ -320,7 +403,7 @@ pub async fn load_scorer(parts: &ServingParts, served: &Served) -> Result<Scorer
     }
     let model = parts.artifacts.get(&bundle.artifact).await?;
     let load = move || Scorer::load(bundle, &model, views, RuntimeChoice::Fitting);
-    tokio::task::spawn_blocking(load).await.map_err(|error| lw_core::Error::bug("loading a model panicked").cause(error))?
+    tokio::task::spawn_blocking(load).await.map_err(|error| Error::bug("loading a model panicked").cause(error))?
 }
 
 fn preview(activation: &Activation, ctx: &Ctx) -> Deployment {

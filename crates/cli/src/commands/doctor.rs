@@ -46,6 +46,7 @@ impl Check {
 /// One line a check, each with what to do when it fails. Fails if one of them does.
 pub async fn doctor(global: &Global) -> Result<()> {
     let runtime = lw_serving::onnxruntime_library().map(|path| path.display().to_string());
+    let (platform, endpoints) = platform(global).await;
     let checks = [
         Check::needed("version", Ok(env!("CARGO_PKG_VERSION").to_owned())),
         project(&global.project),
@@ -53,7 +54,8 @@ pub async fn doctor(global: &Global) -> Result<()> {
         Check::optional("python", command_version("python3", "install python3, for Python steps")),
         Check::optional("git", command_version("git", "install git, to record code versions")),
         Check::optional("onnxruntime", runtime.map_err(|error| error.to_string())),
-        Check::needed("platform", platform(global).await),
+        Check::needed("platform", platform),
+        Check::needed("endpoints", endpoints),
     ];
     let failed: Vec<&str> = checks.iter().filter(|check| check.state == State::Failed).map(|check| check.check).collect();
     if global.json {
@@ -112,14 +114,30 @@ fn command_version(command: &str, advice: &str) -> Found {
     }
 }
 
-/// Whether the workspace opens, or its server answers, and accepts who asks.
-async fn platform(global: &Global) -> Found {
+/// Whether the workspace opens, or its server answers, and accepts who asks; and whether all that should answer does.
+async fn platform(global: &Global) -> (Found, Found) {
     let advised = |error: lw_core::Error| match error.hint_text() {
         Some(hint) => format!("{error}; {hint}"),
         None => error.to_string(),
     };
-    let connection = crate::connect::connect(global, false).await.map_err(advised)?;
+    let unknown = || Ok("unknown, as the platform does not say".to_owned());
+    let connection = match crate::connect::connect(global, false).await {
+        Ok(connection) => connection,
+        Err(error) => return (Err(advised(error)), unknown()),
+    };
     let answer = connection.client.get("/api/v1/whoami").await;
+    let endpoints = match connection.client.get("/api/v1/status").await {
+        Ok(status) => endpoints(&status),
+        Err(_) => unknown(),
+    };
     connection.close().await;
-    answer.map(|answer| format!("answers {}", render::cell(&answer["actor"]))).map_err(advised)
+    (answer.map(|answer| format!("answers {}", render::cell(&answer["actor"]))).map_err(advised), endpoints)
+}
+
+fn endpoints(status: &serde_json::Value) -> Found {
+    let not_loaded: Vec<String> = status["not_loaded"].as_array().into_iter().flatten().map(render::cell).collect();
+    if not_loaded.is_empty() {
+        return Ok(format!("{} answer", render::cell(&status["endpoints"])));
+    }
+    Err(not_loaded.join("; "))
 }

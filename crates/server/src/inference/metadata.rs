@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, State};
+use axum::http::StatusCode;
 use lw_core::{Error, Result};
 use lw_serving::failures::UNKNOWN_ENDPOINT;
 use lw_serving::{Endpoint, Output, Role};
@@ -37,8 +38,11 @@ async fn live() -> Json<Value> {
     Json(json!({"live": true}))
 }
 
-async fn ready() -> Json<Value> {
-    Json(json!({"ready": true}))
+/// Not ready while an endpoint that should answer does not. Which one it is stands in the status: nobody proves who he is here.
+async fn ready(State(app): State<App>) -> (StatusCode, Json<Value>) {
+    let is_ready = app.endpoints().unloaded().iter().all(|unloaded| unloaded.answering.is_some());
+    let status = if is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, Json(json!({ "ready": is_ready })))
 }
 
 async fn server_metadata() -> Json<Value> {

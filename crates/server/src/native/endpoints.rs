@@ -4,6 +4,7 @@ use axum::extract::{Extension, Path, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use lw_core::{Ctx, DataType, Error, Name, Timestamp};
+use lw_serving::failures::UNKNOWN_ENDPOINT;
 use lw_serving::{Deployment, Endpoint, Predictions, Role};
 use serde::{Deserialize, Serialize};
 
@@ -204,8 +205,12 @@ async fn roll_back(
     Extension(ctx): Extension<Ctx>,
     Json(body): Json<RollBackBody>,
 ) -> Answer<axum::Json<impl Serialize>> {
-    let endpoint = app.endpoints().endpoint(&name)?;
-    let deployment = lw_project::roll_back(app.endpoints(), &ctx, endpoint.name(), body.generation, &body.reason).await?;
+    let name = match app.endpoints().endpoint(&name) {
+        Err(error) if error.is(UNKNOWN_ENDPOINT) => return Err(error.into()),
+        // One that cannot be loaded is rolled back too: that is the way out.
+        _ => Name::parse(&name)?,
+    };
+    let deployment = lw_project::roll_back(app.endpoints(), &ctx, &name, body.generation, &body.reason).await?;
     Ok(axum::Json(DeploymentView::from(&deployment)))
 }
 

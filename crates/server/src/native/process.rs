@@ -90,6 +90,7 @@ async fn status(State(app): State<App>) -> Answer<Json<Value>> {
         "time": app.platform().clock.now(),
         "endpoints": endpoints.len(),
         "champions": champions,
+        "not_loaded": app.endpoints().unloaded().iter().map(|unloaded| unloaded.error().to_string()).collect::<Vec<_>>(),
         "firing": firing(&app).await?,
         "ledger_entries": newest.first().map_or(0, |entry| entry.seq),
         "last_change": newest.first().map(|entry| entry.at),

@@ -1,8 +1,9 @@
 //! What must not get into service.
 
-use lw_core::DataType;
+use lw_core::{DataType, Kind};
 use lw_onnx::{Element, GraphBuilder};
-use lw_serving::{Bundle, Output, Routing};
+use lw_serving::failures::UNKNOWN_ENDPOINT;
+use lw_serving::{Bundle, Output, Routing, Serving};
 
 use crate::world::{ENDPOINT, World, bundle, linear_model};
 
@@ -141,4 +142,53 @@ async fn versions_that_cannot_share_a_request_are_refused() {
     let error = serving.activate(&world.ctx("bad"), world.activation(0, routing)).await.unwrap_err();
     assert_eq!(error.code(), "request-mismatch", "{error:?}");
     assert!(serving.endpoint(ENDPOINT).is_err());
+}
+
+/// Where an artifact lies on the disk.
+fn file_of(directory: &std::path::Path, digest: &str) -> Option<std::path::PathBuf> {
+    std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).find_map(|path| {
+        let is_it = || path.file_name().and_then(|name| name.to_str()).is_some_and(|name| digest.ends_with(name));
+        if path.is_dir() { file_of(&path, digest) } else { is_it().then_some(path) }
+    })
+}
+
+#[tokio::test]
+async fn an_endpoint_that_cannot_be_loaded_says_why_until_it_can() {
+    let world = World::make().await;
+    let served = world.version(1, 0.1).await;
+    let serving = world.serving().await;
+    serving.activate(&world.ctx("deploy"), world.activation(0, Routing::only(served.clone()))).await.unwrap();
+    assert!(serving.unloaded().is_empty());
+    drop(serving);
+    let path = file_of(&world.dir.path().join("artifacts"), &served.bundle.to_string()).expect("the bundle's file");
+    let good = std::fs::read(&path).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    std::fs::write(&path, b"damaged").unwrap();
+
+    let serving = Serving::new(world.parts.clone());
+    assert_eq!(serving.sync().await.unwrap().len(), 1);
+    let error = serving.endpoint(ENDPOINT).err().unwrap();
+    assert_eq!((error.code(), error.kind()), ("artifact-corrupt", Kind::Unavailable));
+    assert!(error.message().contains("generation 1 of endpoint `late_arrival`") && error.hint_text().is_some(), "{error:?}");
+    let [unloaded] = serving.unloaded().try_into().unwrap();
+    assert_eq!((unloaded.generation, unloaded.answering), (1, None));
+    assert!(serving.endpoint("other").err().unwrap().is(UNKNOWN_ENDPOINT), "others are not there at all");
+
+    std::fs::write(&path, good).unwrap();
+    assert!(serving.sync().await.unwrap().is_empty());
+    assert!(serving.endpoint(ENDPOINT).is_ok() && serving.unloaded().is_empty());
+}
+
+#[tokio::test]
+async fn a_model_may_leave_out_an_input() {
+    let world = World::make().await;
+    let served = world.store(bundle(1), linear_model(0.1, &["delay"])).await;
+    let serving = world.serving().await;
+    serving.activate(&world.ctx("deploy"), world.activation(0, Routing::only(served))).await.unwrap();
+    let endpoint = serving.endpoint(ENDPOINT).unwrap();
+    let score = |distance: u32| {
+        let body = format!(r#"{{"carrier": "AA", "distance": {distance}}}"#);
+        endpoint.predict_json(&world.ctx("r"), body.as_bytes()).unwrap().scores[0]
+    };
+    assert_eq!(score(100).to_bits(), score(900).to_bits());
 }
