@@ -2,13 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
 
 use arrow::array::RecordBatch;
 use lw_core::{Ctx, Error, Result, RunId, Schema};
 use lw_engine::from_arrow_schema;
 use lw_tracking::{Batch, Tracking};
-use lw_training::{DEFAULT_INTERPRETER, DEFAULT_TIMEOUT, PythonStep, ScriptMetric, Trained, code_of};
+use lw_training::{
+    Candidate as CandidateDefinition, DEFAULT_INTERPRETER, DEFAULT_TIMEOUT, PythonStep, ScriptMetric, Trained, code_of,
+};
 
+use super::Step;
 use super::train::{Fitting, LOGGED_POINTS, cores};
 use crate::code::scripts;
 use crate::examples::LABEL;
@@ -77,6 +82,43 @@ pub async fn run(fitting: &Fitting<'_>, train: &RecordBatch) -> Result<(Trained,
     let mut files: BTreeMap<String, PathBuf> = others.map(|(name, path)| (format!("script/{name}"), path)).collect();
     files.insert(LOG.to_owned(), output.log);
     Ok((trained, Left { metrics: output.metrics, files, directory }))
+}
+
+/// What prints the versions of the interpreter and of every package that it finds.
+const VERSIONS: &str = "import importlib.metadata as m, json, platform
+found = {d.metadata['Name'].lower(): d.version for d in m.distributions() if d.metadata['Name']}
+print(json.dumps({**found, 'python': platform.python_version()}))";
+
+/// How long an interpreter may take to say what it has.
+const VERSIONS_WITHIN: Duration = Duration::from_secs(20);
+
+/// The versions of Python and of its packages, as the interpreter of a candidate finds them. Nothing if it does not say: what keeps the
+/// interpreter from running is told when the script runs.
+pub async fn versions(project: &Path, candidate: &CandidateDefinition) -> BTreeMap<String, String> {
+    let interpreter = candidate.python.as_deref().unwrap_or(DEFAULT_INTERPRETER);
+    let interpreter = if interpreter.contains('/') { project.join(interpreter) } else { PathBuf::from(interpreter) };
+    let mut command = tokio::process::Command::new(interpreter);
+    command.args(["-c", VERSIONS]).current_dir(project).stdin(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
+    match tokio::time::timeout(VERSIONS_WITHIN, command.output()).await {
+        Ok(Ok(output)) => serde_json::from_slice(&output.stdout).unwrap_or_default(),
+        Ok(Err(_)) | Err(_) => BTreeMap::new(),
+    }
+}
+
+/// Lines of a script's output that a run's log shows; all of them are an artifact of the tracked run.
+const SHOWN_LINES: usize = 500;
+
+/// Copies the last lines that a script printed to the log of the pipeline's run.
+pub fn show_log(step: &Step, run: &RunId) {
+    let Ok(bytes) = std::fs::read(directory(&step.workspace, run).join("log.txt")) else {
+        return;
+    };
+    let text = String::from_utf8_lossy(&bytes);
+    let n_skipped = text.lines().count().saturating_sub(SHOWN_LINES);
+    if n_skipped > 0 {
+        step.log(format!("… {n_skipped} lines before these are in {LOG} of tracked run {run}"));
+    }
+    text.lines().skip(n_skipped).for_each(|line| step.log(line));
 }
 
 /// All rows but the newest share, and those; rows are in the order of their time.

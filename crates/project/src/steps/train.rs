@@ -6,7 +6,7 @@ use arrow::array::RecordBatch;
 use lw_core::{Digest, Error, Name, Result, RunId, Schema, Subject, SubjectKind, Timestamp};
 use lw_evaluation::{Metric, Task};
 use lw_pipelines::StepOutput;
-use lw_tracking::{Batch, Circumstances, NewRun, RunStatus, Tracking};
+use lw_tracking::{Batch, Circumstances, DatasetInput, Environment, NewRun, RunStatus, Tracking};
 use lw_training::{Candidate as CandidateDefinition, DataColumns, Fit, Params, Trained, Trainer, TrainingData, train_candidate};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -61,39 +61,63 @@ pub async fn run(step: &Step) -> Result<StepOutput> {
     let (workspace, ctx) = (&step.workspace, &step.context.ctx);
     let tracking = Tracking::new(workspace.store().clone());
     let experiment = tracking.ensure_experiment(ctx, model.model.as_str()).await?;
-    let circumstances = Circumstances::of_directory(&step.project.bundle.root).seed("train", model.train.seed);
+    let mut circumstances = Circumstances::of_directory(&step.project.bundle.root).seed("train", model.train.seed);
+    if definition.trainer == Trainer::Python {
+        let versions = script::versions(&step.project.bundle.root, definition).await;
+        let add = |environment: Environment| versions.iter().fold(environment, |all, (name, version)| all.version(name, version));
+        circumstances.environment = circumstances.environment.map(add);
+    }
     let set = Subject::new(SubjectKind::TrainingSet, &model.model, built.version);
     let new = NewRun::of(experiment.id, circumstances).named(name.as_str()).input("training_set", set, built.content);
     let tracked = tracking.start_run(ctx, new).await?;
+    let trained = train(step, &tracking, &tracked.id, (definition, &built)).await;
+    let status = if trained.is_ok() { RunStatus::Finished } else { RunStatus::Failed };
+    let finished = tracking.finish_run(ctx, &tracked.id, status).await;
+    // Why the candidate failed matters more than that its run could not be closed.
+    let candidate = trained?;
+    finished?;
+    let digest = candidate.model;
+    Ok(StepOutput::done(json!(candidate)).digest("model", digest))
+}
+
+/// What happens between the start of the tracked run and its end.
+async fn train(
+    step: &Step,
+    tracking: &Tracking,
+    run: &RunId,
+    (definition, built): (&CandidateDefinition, &Built),
+) -> Result<Candidate> {
+    let model = step.model()?;
+    let (workspace, ctx) = (&step.workspace, &step.context.ctx);
+    tracking.log_inputs(ctx, run, vec![dataset(&model.model, built)], Vec::new()).await?;
     let examples = workspace.examples(&model.model, built.version).await?;
     let holdout_from = built.holdout_from;
     let project = &*step.project;
-    let fitting =
-        Fitting { workspace, project, model, candidate: definition, examples: &examples, holdout_from, run: &tracked.id };
-    let Fitted { trained, trials, left } = match fitting.fit().await {
+    let fitting = Fitting { workspace, project, model, candidate: definition, examples: &examples, holdout_from, run };
+    let fitted = fitting.fit().await;
+    script::show_log(step, run);
+    let Fitted { trained, trials, left } = match fitted {
         Ok(fitted) => fitted,
         Err(error) => {
-            script::keep_log(workspace, ctx, &tracked.id).await?;
-            tracking.finish_run(ctx, &tracked.id, RunStatus::Failed).await?;
+            script::keep_log(workspace, ctx, run).await?;
             return Err(error);
         }
     };
     let digest = workspace.artifacts().put(trained.onnx.clone()).await?;
     let (_, holdout) = examples.split(built.holdout_from)?;
     let metrics = measure(model, &trained.onnx, &holdout)?;
-    log(&tracking, step, &tracked.id, &trained, &metrics, &trials).await?;
-    tracking.log_artifact(ctx, &tracked.id, "model/model.onnx", digest, trained.onnx.len() as u64).await?;
+    log(tracking, step, run, &trained, &metrics, &trials).await?;
+    tracking.log_artifact(ctx, run, "model/model.onnx", digest, trained.onnx.len() as u64).await?;
     if let Some(left) = left {
-        left.keep(workspace, ctx, &tracked.id).await?;
+        left.keep(workspace, ctx, run).await?;
     }
-    tracking.finish_run(ctx, &tracked.id, RunStatus::Finished).await?;
     let shown: Vec<String> = metrics.iter().map(|(metric, value)| format!("{metric} {value:.4}")).collect();
-    step.log(format!("{name}: {} on {} hold-out examples", shown.join(", "), holdout.num_rows()));
-    let candidate = Candidate {
-        name,
+    step.log(format!("{}: {} on {} hold-out examples", definition.name, shown.join(", "), holdout.num_rows()));
+    Ok(Candidate {
+        name: definition.name.clone(),
         code: Code::of(&step.project.bundle, definition),
         trainer: trained.trainer,
-        run: tracked.id,
+        run: run.clone(),
         model: digest,
         inputs: trained.inputs,
         outputs: trained.outputs,
@@ -103,8 +127,22 @@ pub async fn run(step: &Step) -> Result<StepOutput> {
         parity: trained.parity.map(|parity| parity.max_difference),
         libraries: trained.libraries,
         metrics,
-    };
-    Ok(StepOutput::done(json!(candidate)).digest("model", digest))
+    })
+}
+
+/// The training set as a dataset of the run.
+fn dataset(model: &Name, built: &Built) -> DatasetInput {
+    // MLflow's form has room for 36 characters.
+    let digest = built.content.to_string().chars().rev().take(32).collect::<Vec<_>>().into_iter().rev().collect();
+    DatasetInput {
+        name: format!("{model}@{}", built.version),
+        digest,
+        tags: vec![("mlflow.data.context".to_owned(), "training".to_owned())],
+        source_type: "loopwright".to_owned(),
+        source: format!("loopwright:{}", Subject::new(SubjectKind::TrainingSet, model, built.version)),
+        schema: None,
+        profile: Some(json!({ "num_rows": built.n_rows }).to_string()),
+    }
 }
 
 /// A candidate and what it is fitted on.

@@ -90,6 +90,14 @@ async fn the_applied_script_trains_and_reproduces() {
     assert!(tracked["metrics"]["holdout_auc"].is_f64(), "{tracked}");
     let id = lw_core::RunId::parse(tracked["run_id"].as_str().unwrap()).unwrap();
     let artifacts = lw_tracking::Tracking::new(workspace.store().clone()).artifacts(&id, "").await.unwrap();
+    let versions = &tracked["circumstances"]["environment"]["versions"];
+    assert!(versions["python"].as_str().is_some_and(|version| version.starts_with("3.")), "{tracked}");
+    let tracking = lw_tracking::Tracking::new(workspace.store().clone());
+    let experiments: Vec<_> = tracking.experiments(None, None, 50).await.unwrap().iter().map(|known| known.id).collect();
+    let datasets = tracking.datasets(&experiments).await.unwrap();
+    assert!(datasets.iter().any(|set| set.name == "churn@1" && set.context.as_deref() == Some("training")), "{datasets:?}");
+    let log = workspace.pipelines().log(&started.run, None, 0, 1_000).await.unwrap();
+    assert!(log.iter().any(|line| line.line == "trained by the applied script"), "{log:?}");
     let paths: Vec<&str> = artifacts.iter().map(|artifact| artifact.path.as_str()).collect();
     assert_eq!(paths, ["model/model.onnx", "script/log.txt", "script/metrics.json", "script/notes.txt"]);
 
