@@ -19,7 +19,7 @@ pub struct Claim {
     pub compiled: Arc<Compiled>,
     pub position: usize,
     pub fence: i64,
-    /// Counts from 1.
+    /// Counts from 1; one whose process died counts too.
     pub attempt: u32,
     /// Signals that the attempt knows of.
     pub n_signals: u32,
@@ -58,7 +58,7 @@ pub fn claim(tx: &mut Tx<'_>, definitions: &Definitions, holder: &Holder, lease:
             run: candidate.run,
             position,
             fence: step.fence,
-            attempt: step.n_failures + 1,
+            attempt: step.n_failures + step.n_losses + 1,
             n_signals: step.n_signals,
             upstream,
             run_params: candidate.run_params,

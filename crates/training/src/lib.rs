@@ -40,7 +40,7 @@ mod trainer;
 
 pub use data::{DataColumns, TrainingData};
 pub use definition::{Candidate, Params, TrainDefinition, Trainer};
-pub use python::{DEFAULT_INTERPRETER, DEFAULT_TIMEOUT, PythonOutput, PythonStep, ScriptMetric, code_of};
+pub use python::{DEFAULT_INTERPRETER, DEFAULT_TIMEOUT, Leash, PythonOutput, PythonStep, ScriptMetric, code_of};
 pub use study::{Distribution, Outcome, Sampler, Space, StudyDefinition, Trial, train_candidate};
 pub use trained::{Importance, Parity, Round, Trained};
 pub use trainer::{Fit, THREAD_WAIT, check_params, train};

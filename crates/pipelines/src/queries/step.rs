@@ -135,7 +135,7 @@ fn step_view(row: &Row) -> Result<StepView> {
     let manifest = if row.opt_text("manifest")?.is_some() { Some(row.json("manifest")?) } else { None };
     Ok(StepView {
         key: row.text("step")?,
-        attempt: small(row, "n_failures")? + u32::from(has_attempt_open),
+        attempt: small(row, "n_failures")? + small(row, "n_losses")? + u32::from(has_attempt_open),
         state,
         fence: row.int("fence")?,
         reason: row.opt_text("reason")?,

@@ -65,7 +65,7 @@ fn a_restarted_worker_takes_its_work_back_at_once() {
             Worker::new(&bench.ctx, bench.pipelines.clone(), Arc::<TestRunner>::default(), WorkerOptions::new("machine-1", 1));
         assert_eq!(reborn.drain(&bench.ctx).await.unwrap().n_attempts, 1);
         let view = bench.pipelines.run(&run).await.unwrap();
-        assert_eq!((view.summary.state, view.steps[0].fence, view.steps[0].attempt), (RunState::Succeeded, 2, 1));
+        assert_eq!((view.summary.state, view.steps[0].fence, view.steps[0].attempt), (RunState::Succeeded, 2, 2));
     });
 }
 

@@ -5,6 +5,7 @@ use std::process::Stdio;
 
 use lw_core::{Name, Result};
 use lw_pipelines::{SCHEDULED_FOR, StepOutput};
+use lw_training::Leash;
 use serde_json::json;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader};
 use tokio::process::Command;
@@ -28,6 +29,7 @@ pub async fn run(step: &Step) -> Result<StepOutput> {
         .spawn()
         .map_err(|error| COMMAND_FAILED.error("no shell could be started").cause(error))?;
     let mut group = Group(child.id());
+    let _leash = child.id().map(Leash::tie);
     let stdout = child.stdout.take();
     let work = async {
         if let Some(stdout) = stdout {

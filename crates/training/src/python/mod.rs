@@ -14,10 +14,12 @@
 //! | `OMP_NUM_THREADS` and its like | how many threads to use |
 
 mod code;
+mod leash;
 mod metrics;
 mod process;
 
 pub use code::code_of;
+pub use leash::Leash;
 pub use metrics::ScriptMetric;
 
 use std::collections::BTreeMap;

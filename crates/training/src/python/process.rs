@@ -8,7 +8,7 @@ use std::process::{ExitStatus, Stdio};
 use lw_core::Result;
 use tokio::process::{Child, Command};
 
-use super::{PythonStep, file_error};
+use super::{Leash, PythonStep, file_error};
 use crate::failures::PYTHON_MISSING;
 
 const N_LOG_LINES: usize = 20;
@@ -18,6 +18,7 @@ pub(super) struct ProcessGroup {
     child: Child,
     /// None once it has ended.
     id: Option<u32>,
+    _leash: Option<Leash>,
 }
 
 impl ProcessGroup {
@@ -46,7 +47,7 @@ impl ProcessGroup {
             let message = format!("the Python interpreter `{}` cannot be started", step.interpreter);
             PYTHON_MISSING.error(message).hint("install it, or name another one, like `python: .venv/bin/python`").cause(error)
         })?;
-        Ok(Self { id: child.id(), child })
+        Ok(Self { id: child.id(), _leash: child.id().map(Leash::tie), child })
     }
 
     /// Waits for the end of the first process.
