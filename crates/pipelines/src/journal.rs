@@ -166,6 +166,11 @@ pub fn resume(tx: &mut Tx<'_>, compiled: &Compiled, run: &PipelineRunId) -> Resu
     take(tx, run, 0)?;
     let mut row = queries::run(tx, run)?.ok_or_else(|| unknown_run(run))?;
     if !matches!(row.summary.state, RunState::Failed | RunState::Cancelled) {
+        let steps = queries::steps(tx, run)?;
+        if let Some(reason) = steps.iter().find_map(|(_, step)| step.reason.as_ref().filter(|_| step.state == "waiting")) {
+            let error = RUN_STATE.error(format!("run {run} is not over: {reason}"));
+            return Err(error.hint("it goes on by itself once what it waits for is there; `loopwright cancel` ends it"));
+        }
         let error = RUN_STATE.error(format!("run {run} is {}", row.summary.state.name()));
         return Err(error.hint("only a run that has failed or was cancelled can be resumed; start a new run instead"));
     }

@@ -72,15 +72,28 @@ fn message(run: &RunView) -> Option<String> {
 }
 
 /// The command that goes on from here.
-fn next(run: &RunView) -> Option<String> {
+///
+/// A run keeps the definitions that it was started with. Where others have been applied since, going on with the old ones would fail the
+/// same way: a new run takes the new ones.
+fn next(run: &RunView, applied: Option<u64>) -> Option<String> {
     let pipeline = &run.summary.pipeline;
     let version = outputs(run, "register").and_then(|outputs| outputs["version"].as_u64());
     match (state(run), version) {
         ("waiting", Some(version)) => Some(format!("loopwright approve {pipeline}@{version} --reason \"…\" --as SOMEBODY_ELSE")),
         ("queued", _) => Some("loopwright up".to_owned()),
+        ("failed" | "cancelled", _) if applied.is_some_and(|applied| is_outdated(run, applied)) => {
+            let params = run.summary.params["params"].as_object().into_iter().flatten();
+            let given = params.map(|(name, value)| format!(" --param {name}={}", value.as_str().unwrap_or_default()));
+            Some(format!("loopwright run {pipeline}{}", given.collect::<String>()))
+        }
         ("failed" | "cancelled", _) => Some(format!("loopwright resume {}", run.summary.run)),
         _ => None,
     }
+}
+
+/// Whether a run of a model or pipeline was started under an older version of the project.
+fn is_outdated(run: &RunView, applied: u64) -> bool {
+    run.summary.params["project_version"].as_u64().is_some_and(|pinned| pinned < applied)
 }
 
 fn error(run: &RunView) -> Option<Value> {
