@@ -80,7 +80,7 @@ impl ColumnBuilder {
                 builder.append_value(day(midnight.micros()));
             }
             (Self::Time(builder), Value::Text(text)) => {
-                let time = Timestamp::parse(short(text, field)?).map_err(|_| wrong_type(value, field))?;
+                let time = Timestamp::parse(short(text, field)?).map_err(|_| not_a_time(text, field))?;
                 builder.append_value(time.micros());
             }
             (Self::Time(builder), Value::Micros(micros)) => builder.append_value(micros),
@@ -227,6 +227,17 @@ fn wrong_type(value: Value<'_>, field: &RequestField) -> Error {
     ))
 }
 
+/// What a text lacks to be a time. One without a zone means another instant wherever it is read.
+fn not_a_time(text: &str, field: &RequestField) -> Error {
+    if Timestamp::parse(&format!("{text}Z")).is_err() {
+        return wrong_type(Value::Text(text), field);
+    }
+    let name = &field.name;
+    INVALID_REQUEST
+        .error(format!("field `{name}` has no zone: `{text}`"))
+        .hint(format!("send `{name}` as `{text}Z`, if it is in UTC, or with an offset like `{text}+02:00`"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -278,6 +289,7 @@ mod tests {
         check(DataType::String, Value::Text(&"x".repeat(1025)), Err("1025 bytes"));
         check(DataType::Date, Value::Text("2013-04-01T00:00:00Z"), Err("is date"));
         check(DataType::Timestamp, Value::Text("yesterday"), Err("is timestamp"));
+        check(DataType::Timestamp, Value::Text("2024-06-01T12:00:00"), Err("has no zone: `2024-06-01T12:00:00`"));
         check(DataType::Timestamp, Value::Int(0), Err("is timestamp"));
     }
 }

@@ -27,6 +27,9 @@ pub(super) fn read(schema: &Arc<RequestSchema>, body: &[u8]) -> Result<Rows> {
         (Ok(()), _) => {}
         (Err(_), Some(failure)) => return Err(failure),
         (Err(error), None) => {
+            if let Some(refusal) = no_number(body, &error) {
+                return Err(refusal);
+            }
             return Err(INVALID_REQUEST.error(format!("the body is not valid JSON: {error}")).hint(FORM_HINT));
         }
     }
@@ -35,6 +38,22 @@ pub(super) fn read(schema: &Arc<RequestSchema>, body: &[u8]) -> Result<Rows> {
     }
     let columns = reader.columns.into_iter().map(ColumnBuilder::finish).collect();
     Ok(Rows { schema: Arc::clone(schema), ids: reader.ids, columns }.with_ids_of_fields())
+}
+
+/// Says which field holds a number that JSON has no form for, if that is why the body cannot be read: some libraries write them anyway.
+fn no_number(body: &[u8], error: &serde_json::Error) -> Option<Error> {
+    let lines = body.split(|byte| *byte == b'\n').take(error.line().saturating_sub(1));
+    let near = lines.map(|line| line.len() + 1).sum::<usize>() + error.column();
+    let word_at = |at: usize| {
+        ["NaN", "-Infinity", "Infinity"]
+            .into_iter()
+            .find(|word| body.get(at..).is_some_and(|rest| rest.starts_with(word.as_bytes())))
+    };
+    let (at, word) = (near.saturating_sub(2)..=near).find_map(|at| Some((at, word_at(at)?)))?;
+    let before = std::str::from_utf8(body.get(..at)?).ok()?.trim_end().strip_suffix(':')?.trim_end().strip_suffix('"')?;
+    let name: String = before.rsplit('"').next()?.chars().take(80).collect();
+    let error = INVALID_REQUEST.error(format!("field `{name}` is {word}, which is not a finite number, and not JSON"));
+    Some(error.hint("send `null` for a value that is not known"))
 }
 
 /// The state of one reading. `failure` carries our own error past serde, which knows only texts.
@@ -335,7 +354,10 @@ mod tests {
         refused(r#"{"carrier": "AA", "carrier": "AA", "distance": 1}"#, "`carrier` was sent twice", "");
         refused(r#"{"flight_id": "a", "flight_id": "a", "carrier": "AA", "distance": 1}"#, "`flight_id` was sent twice", "");
         refused(r#"{"flight_id": "", "carrier": "AA", "distance": 1}"#, "the id of a row", "");
-        refused(r#"{"carrier": "AA", "distance": NaN}"#, "not valid JSON", "");
+        refused(r#"{"carrier": "AA", "distance": NaN}"#, "field `distance` is NaN", "`null`");
+        refused("{\"rows\": [\n{\"carrier\": \"AA\", \"distance\" : -Infinity}]}", "field `distance` is -Infinity", "`null`");
+        refused(r#"{"carrier": "AA", "distance": Infinity}"#, "field `distance` is Infinity", "`null`");
+        refused(r#"{"carrier": "AA", "distance": Nan}"#, "not valid JSON", "");
         refused(r#"{"carrier": "AA", "distance": 1e400}"#, "not valid JSON", "");
         refused(r#"{"carrier": "AA", "distance": [1]}"#, "not valid JSON", "");
         refused(&format!(r#"{{"carrier": {}1{}}}"#, "[".repeat(10_000), "]".repeat(10_000)), "not valid JSON", "");

@@ -45,7 +45,10 @@ fn is_matrix(port: &Port, inputs: &[ModelInput]) -> bool {
 fn matrix(port: &Port, bundle: &Bundle) -> Result<Port> {
     let n_inputs = bundle.inputs.len();
     if let Some(width) = port.width.filter(|width| *width != n_inputs) {
-        return Err(mismatch(bundle, format!("its input `{}` takes {width} columns, the bundle has {n_inputs}", port.name)));
+        return Err(mismatch(
+            bundle,
+            format!("its input `{}` takes {width} columns, and {n_inputs} inputs are declared", port.name),
+        ));
     }
     for input in &bundle.inputs {
         fits(port, input, bundle)?;
@@ -53,24 +56,23 @@ fn matrix(port: &Port, bundle: &Bundle) -> Result<Port> {
     Ok(port.clone())
 }
 
+/// A model may leave out inputs that it was offered; it may not ask for others.
 fn columns(ports: &[Port], bundle: &Bundle) -> Result<Vec<(Port, usize)>> {
     let position = |port: &Port| bundle.inputs.iter().position(|input| input.name == port.name);
-    for input in &bundle.inputs {
-        if !ports.iter().any(|port| port.name == input.name) {
-            let error = mismatch(bundle, format!("the bundle's input `{}` is not among its inputs", input.name));
-            return Err(match lw_core::nearest(&input.name, ports.iter().map(|port| port.name.as_str())) {
-                Some(near) => error.hint(format!("did you mean `{near}`?")),
-                None => error,
-            });
-        }
+    if ports.is_empty() {
+        return Err(mismatch(bundle, "it takes no inputs".to_owned()));
     }
     let mut columns = Vec::with_capacity(ports.len());
     for port in ports {
         let Some(index) = position(port) else {
-            return Err(mismatch(bundle, format!("its input `{}` is not in the bundle", port.name)));
+            let error = mismatch(bundle, format!("its input `{}` is not among the declared ones", port.name));
+            return Err(match lw_core::nearest(&port.name, bundle.inputs.iter().map(|input| input.name.as_str())) {
+                Some(near) => error.hint(format!("did you mean `{near}`?")),
+                None => error,
+            });
         };
         if let Some(width) = port.width.filter(|width| *width != 1) {
-            return Err(mismatch(bundle, format!("its input `{}` takes {width} columns, the bundle gives one", port.name)));
+            return Err(mismatch(bundle, format!("its input `{}` takes {width} columns, where one is declared", port.name)));
         }
         if let Some(input) = bundle.inputs.get(index) {
             fits(port, input, bundle)?;
@@ -96,7 +98,7 @@ fn fits(port: &Port, input: &ModelInput, bundle: &Bundle) -> Result<()> {
         port.element.map_or_else(|| "a type that cannot be served".to_owned(), |element| format!("{element:?}").to_lowercase());
     Err(mismatch(
         bundle,
-        format!("its input `{}` takes {wants}, the bundle's `{}` is {}", port.name, input.name, input.data_type),
+        format!("its input `{}` takes {wants}, and `{}` is declared as {}", port.name, input.name, input.data_type),
     ))
 }
 
@@ -124,7 +126,12 @@ fn score_output(outputs: &[Port], bundle: &Bundle) -> Result<String> {
 }
 
 fn mismatch(bundle: &Bundle, what: String) -> Error {
+    // A candidate has no version yet.
+    let whose = match bundle.version {
+        0 => format!("a candidate of {}", bundle.model),
+        version => format!("{}@{version}", bundle.model),
+    };
     SIGNATURE_MISMATCH
-        .error(format!("the ONNX model of {}@{} does not fit its signature: {what}", bundle.model, bundle.version))
+        .error(format!("the ONNX model of {whose} does not fit its signature: {what}"))
         .hint("train the model again, or register the ONNX file that belongs to this version")
 }

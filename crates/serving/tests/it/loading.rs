@@ -61,7 +61,7 @@ async fn a_model_with_another_signature_is_refused() {
         bundle(2),
         linear_model(0.2, &["delay", "distance_mi"]),
         "signature-mismatch",
-        "`distance_km` is not among its inputs",
+        "its input `distance_mi` is not among the declared ones",
     )
     .await;
     let with_text = changed(|bundle| {
@@ -72,7 +72,7 @@ async fn a_model_with_another_signature_is_refused() {
         with_text,
         linear_model(0.2, &["carrier", "distance_km"]),
         "signature-mismatch",
-        "takes float, the bundle's `carrier` is string",
+        "takes float, and `carrier` is declared as string",
     )
     .await;
     let mut graph = GraphBuilder::new("label only");
