@@ -1,5 +1,6 @@
 //! The command line, with help that teaches.
 
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
@@ -260,6 +261,12 @@ pub enum RunsCommand {
     },
 }
 
+/// Reads `127.0.0.1:8760`, or a name of this machine like `localhost:8760`; of its addresses the first, IPv4 before IPv6.
+fn listening_address(text: &str) -> Result<SocketAddr, String> {
+    let found = text.to_socket_addrs().map_err(|error| format!("write HOST:PORT, like 127.0.0.1:8760 ({error})"))?;
+    found.min_by_key(SocketAddr::is_ipv6).ok_or_else(|| format!("`{text}` has no address"))
+}
+
 /// Reads `name=text`.
 fn parameter(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
@@ -464,9 +471,21 @@ pub struct MlflowImport {
 #[derive(Debug, Args)]
 pub struct Up {
     /// The address to listen on.
-    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8760")]
-    pub listen: std::net::SocketAddr,
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8760", value_parser = listening_address)]
+    pub listen: SocketAddr,
     /// Serve without tokens; allowed on loopback only.
     #[arg(long)]
     pub no_auth: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_this_machine_are_addresses() {
+        assert_eq!(listening_address("127.0.0.1:8760").map(|address| address.to_string()), Ok("127.0.0.1:8760".to_owned()));
+        assert!(listening_address("localhost:8791").is_ok_and(|address| address.ip().is_loopback() && address.port() == 8791));
+        assert!(listening_address("8791").is_err_and(|error| error.contains("HOST:PORT")));
+    }
 }

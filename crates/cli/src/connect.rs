@@ -7,6 +7,7 @@ use lw_project::{Workspace, WorkspaceOptions};
 
 use crate::args::Global;
 use crate::client::Client;
+use crate::failures::BAD_ARGUMENT;
 
 /// A client and, where the command opened the workspace itself, the workspace to close afterwards.
 pub struct Connection {
@@ -35,6 +36,11 @@ pub async fn connect(global: &Global, works: bool) -> Result<Connection> {
     let server = global.server.clone().or_else(|| lw_server::running(&directory).map(|running| running.url));
     if let Some(server) = server {
         let token = given(&global.token).or_else(|| lw_server::read_token(&directory));
+        let is_address = url::Url::parse(&server).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+        if !is_address {
+            let error = BAD_ARGUMENT.error(format!("`{server}` is not the address of a server"));
+            return Err(error.hint("--server and LOOPWRIGHT_SERVER take one like http://127.0.0.1:8760"));
+        }
         let claim = claim(global, token.as_deref());
         return Ok(Connection { client: Client::remote(&server, token, claim), workspace: None });
     }

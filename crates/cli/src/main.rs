@@ -23,6 +23,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> ExitCode {
     threads::let_waiting_threads_sleep();
     let cli = args::Cli::parse();
+    let json = cli.global.json;
     logging::start(matches!(cli.command, args::Command::Up(_)));
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -36,6 +37,9 @@ fn main() -> ExitCode {
         Err(errors) => {
             for error in errors.iter() {
                 render::error(error);
+            }
+            if json {
+                render::problem(&errors);
             }
             errors.first().map_or(ExitCode::FAILURE, |error| ExitCode::from(error.kind().exit_code()))
         }

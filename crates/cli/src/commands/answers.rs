@@ -3,6 +3,7 @@
 use lw_core::Result;
 use serde_json::Value;
 
+use crate::address::Address;
 use crate::client::Client;
 use crate::render;
 
@@ -17,7 +18,7 @@ fn show(answer: &Value, json: bool, columns: &[(&str, &str)], next: &str) {
 }
 
 pub async fn why(client: &Client, model: &str, json: bool) -> Result<()> {
-    let answer = client.get(&why_path(model)).await?;
+    let answer = client.get(why_address(model).text()).await?;
     if json {
         render::json(&answer);
         return Ok(());
@@ -28,20 +29,12 @@ pub async fn why(client: &Client, model: &str, json: bool) -> Result<()> {
 }
 
 /// `MODEL` or `MODEL@VERSION`. Models of clients have any names, with an `@` of their own, too.
-fn why_path(model: &str) -> String {
-    match model.rsplit_once('@').filter(|(_, version)| version.bytes().all(|byte| byte.is_ascii_digit())) {
-        Some((name, version)) => format!("/api/v1/models/{}/why?version={version}", segment(name)),
-        None => format!("/api/v1/models/{}/why", segment(model)),
+fn why_address(model: &str) -> Address {
+    let is_version = |(_, version): &(&str, &str)| !version.is_empty() && version.bytes().all(|byte| byte.is_ascii_digit());
+    match model.rsplit_once('@').filter(is_version) {
+        Some((name, version)) => Address::of(&["models", name, "why"]).with("version", Some(version)),
+        None => Address::of(&["models", model, "why"]),
     }
-}
-
-/// A name as one part of a path (RFC 3986, section 3.3).
-fn segment(name: &str) -> String {
-    let encoded = |byte: u8| match byte {
-        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => char::from(byte).to_string(),
-        byte => format!("%{byte:02X}"),
-    };
-    name.bytes().map(encoded).collect()
 }
 
 pub async fn models(client: &Client, model: Option<&str>, json: bool) -> Result<()> {
@@ -51,7 +44,7 @@ pub async fn models(client: &Client, model: Option<&str>, json: bool) -> Result<
         show(&answer, json, &columns, "loopwright models MODEL");
         return Ok(());
     };
-    let answer = client.get(&format!("/api/v1/models/{}/versions", segment(model))).await?;
+    let answer = client.get(Address::of(&["models", model, "versions"]).text()).await?;
     let columns = [
         ("version", "/version"),
         ("state", "/state"),
@@ -78,7 +71,7 @@ pub async fn tables(client: &Client, table: Option<&str>, json: bool) -> Result<
         show(&answer, json, &columns, "loopwright tables TABLE");
         return Ok(());
     };
-    let answer = client.get(&format!("/api/v1/tables/{table}")).await?;
+    let answer = client.get(Address::of(&["tables", table]).text()).await?;
     let columns =
         [("version", "/version"), ("at", "/at"), ("rows", "/n_rows"), ("quarantined", "/n_quarantined"), ("digest", "/digest")];
     show(&answer, json, &columns, "loopwright features");
@@ -99,7 +92,7 @@ pub async fn features(client: &Client, view: Option<&str>, json: bool) -> Result
         show(&answer, json, &columns, "loopwright features VIEW");
         return Ok(());
     };
-    render::json(&client.get(&format!("/api/v1/feature-views/{view}")).await?);
+    render::json(&client.get(Address::of(&["feature-views", view]).text()).await?);
     Ok(())
 }
 
@@ -157,9 +150,9 @@ mod tests {
 
     #[test]
     fn any_name_of_a_model_is_one_part_of_a_path() {
-        assert_eq!(why_path("late_arrival"), "/api/v1/models/late_arrival/why");
-        assert_eq!(why_path("late_arrival@3"), "/api/v1/models/late_arrival/why?version=3");
-        assert_eq!(why_path("Iris (v2)@beta"), "/api/v1/models/Iris%20%28v2%29%40beta/why");
-        assert_eq!(why_path("a@b@12"), "/api/v1/models/a%40b/why?version=12");
+        assert_eq!(why_address("late_arrival").text(), "/api/v1/models/late_arrival/why");
+        assert_eq!(why_address("late_arrival@3").text(), "/api/v1/models/late_arrival/why?version=3");
+        assert_eq!(why_address("Iris (v2)@beta").text(), "/api/v1/models/Iris%20%28v2%29%40beta/why");
+        assert_eq!(why_address("a@b@12").text(), "/api/v1/models/a%40b/why?version=12");
     }
 }

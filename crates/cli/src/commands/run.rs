@@ -4,6 +4,7 @@ use lw_core::Result;
 use serde_json::{Value, json};
 
 use super::{follow, governance::version};
+use crate::address::Address;
 use crate::client::Client;
 use crate::failures::BAD_ARGUMENT;
 use crate::render;
@@ -52,7 +53,7 @@ pub async fn predict(client: &Client, endpoint: &str, fields: &str, json: bool) 
     let fields: Value = serde_json::from_str(&text).map_err(|error| {
         BAD_ARGUMENT.error("the fields are not JSON").hint(r#"write one object, like '{"carrier": "AA"}'"#).cause(error)
     })?;
-    let answer = client.post(&format!("/api/v1/endpoints/{endpoint}/predict"), &fields).await?;
+    let answer = client.post(Address::of(&["endpoints", endpoint, "predict"]).text(), &fields).await?;
     if json {
         render::json(&answer);
         return Ok(());

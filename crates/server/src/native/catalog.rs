@@ -57,24 +57,24 @@ struct Page {
 }
 
 async fn table(State(app): State<App>, Path(table): Path<String>, Query(page): Query<Page>) -> Answer<axum::Json<Value>> {
-    let versions = lw_data::queries::table_versions(
-        app.store(),
-        &Name::parse(&table)?,
-        page.before,
-        page.limit.unwrap_or(100).clamp(1, 1000),
-    )
-    .await?;
+    let (name, limit) = (Name::parse(&table)?, page.limit.unwrap_or(100).clamp(1, 1000));
+    let versions = lw_data::queries::table_versions(app.store(), &name, page.before, limit).await?;
+    if versions.is_empty() && lw_data::queries::latest_version(app.store(), &name).await?.is_none() {
+        return Err(unknown_table(&name).into());
+    }
     Ok(axum::Json(json!({ "items": versions.iter().map(table_view).collect::<Vec<_>>() })))
+}
+
+fn unknown_table(name: &Name) -> lw_core::Error {
+    let error =
+        lw_data::failures::TABLE_VERSION_UNKNOWN.error(format!("there is no table `{name}`, or nothing has been ingested"));
+    error.hint("`loopwright tables` lists them; `loopwright ingest` fills those of the project's sources")
 }
 
 async fn profile(State(app): State<App>, Path(table): Path<String>) -> Answer<axum::Json<Value>> {
     let name = Name::parse(&table)?;
     let version = lw_data::queries::latest_version(app.store(), &name).await?;
-    let version = version.ok_or_else(|| {
-        lw_data::failures::TABLE_VERSION_UNKNOWN
-            .error(format!("there is no table `{name}`"))
-            .hint("`loopwright tables` lists them")
-    })?;
+    let version = version.ok_or_else(|| unknown_table(&name))?;
     let bytes = app.workspace()?.artifacts().get(&version.profile).await?;
     let profile: Value =
         serde_json::from_slice(&bytes).map_err(|error| lw_core::Error::bug("a stored profile cannot be read").cause(error))?;

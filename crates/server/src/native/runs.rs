@@ -159,6 +159,10 @@ async fn list(State(app): State<App>, Query(query): Query<RunQuery>) -> Answer<a
     let before = query.before.unwrap_or(now + Span::from_secs(1));
     let limit = query.limit.unwrap_or(50).min(500);
     let runs = workspace.pipelines().views(query.pipeline.as_ref(), before, limit).await?;
+    if let Some(pipeline) = query.pipeline.as_ref().filter(|_| runs.is_empty() && query.before.is_none()) {
+        // A pipeline that is deployed has no runs yet; of another there is nothing to say.
+        workspace.pipelines().deployed(pipeline).await?;
+    }
     let is_wanted = |run: &&RunView| query.state.as_deref().is_none_or(|wanted| wanted == state(run));
     let items: Vec<Value> = runs.iter().filter(is_wanted).map(|run| summary(run, now)).collect();
     let next = runs.last().filter(|_| runs.len() as u64 == limit).map(|run| run.summary.started_at);
