@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use lw_core::{Digest, Result};
 use serde::{Deserialize, Serialize};
 
-use crate::failures::{FILE_UNREADABLE, NO_PROJECT};
+use crate::failures::{FILE_UNREADABLE, NO_PROJECT, WRONG_FILE_NAME};
 
 /// The folders of a project whose files are definitions.
 const FOLDERS: [&str; 5] = ["sources", "features", "models", "pipelines", "policies"];
@@ -39,7 +39,8 @@ impl Bundle {
         }
         files.insert(ROOT_FILE.to_owned(), read(&root_file, ROOT_FILE)?);
         for folder in FOLDERS {
-            read_folder(&root, folder, &DEFINITION_ENDINGS, &mut files)?;
+            let below = read_folder(&root, folder, &DEFINITION_ENDINGS, &mut files)?;
+            below.iter().try_for_each(|below| refuse_definitions(&root, folder, below))?;
         }
         read_tree(&root, SCRIPTS.trim_end_matches('/'), &mut files)?;
         Ok(Self { root, files })
@@ -90,6 +91,18 @@ fn read_folder(root: &Path, folder: &str, endings: &[&str], files: &mut BTreeMap
         }
     }
     Ok(folders)
+}
+
+/// Definitions lie directly in their folder; one further down would be ignored, and nobody would know.
+fn refuse_definitions(root: &Path, folder: &str, below: &str) -> Result<()> {
+    let mut found = BTreeMap::new();
+    read_folder(root, below, &DEFINITION_ENDINGS, &mut found)?;
+    match found.keys().next() {
+        None => Ok(()),
+        Some(path) => Err(WRONG_FILE_NAME
+            .error(format!("`{path}` would be ignored: definitions lie directly in `{folder}/`"))
+            .hint(format!("move it to `{folder}/`, or out of it if it is not used"))),
+    }
 }
 
 /// Reads the code below a folder.
