@@ -36,25 +36,25 @@ pub(crate) async fn list(State(face): State<Face>, message: Message) -> Answer<J
 pub(super) async fn get(State(face): State<Face>, method: Method, headers: HeaderMap, pairs: Pairs) -> Answer<Response> {
     let path = decoded(required(&pairs, "path")?)?;
     let run = run(&face, run_named(&pairs).unwrap_or_default()).await?;
-    file(&face, &method, &headers, &ArtifactOwner::from(&run.id), run.artifact_root().unwrap_or_default(), &path).await
+    let shown = joined(run.artifact_root().unwrap_or_default(), &path);
+    file(&face, &method, &headers, &ArtifactPlace { owner: ArtifactOwner::from(&run.id), path }, &shown).await
 }
 
-/// Answers with a file of an owner whose artifacts lie below `root`.
+/// Answers with a file, which refusals call `shown`.
 pub(super) async fn file(
     face: &Face,
     method: &Method,
     headers: &HeaderMap,
-    owner: &ArtifactOwner,
-    root: &str,
-    path: &str,
+    place: &ArtifactPlace,
+    shown: &str,
 ) -> Answer<Response> {
+    let ArtifactPlace { owner, path } = place;
     if let Some(artifact) = face.tracking().artifact(owner, path).await.map_err(refused)? {
         return send(face, method, headers, &artifact).await;
     }
-    let shown = joined(root, path);
     match face.tracking().artifact_folder(owner, path).await.map_err(refused)? {
-        Some(_) => Err(Refusal::invalid(is_directory(&shown))),
-        None => Err(no_artifact(&shown)),
+        Some(_) => Err(Refusal::invalid(is_directory(shown))),
+        None => Err(no_artifact(shown)),
     }
 }
 

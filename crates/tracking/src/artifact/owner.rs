@@ -95,6 +95,30 @@ impl Tracking {
     }
 }
 
+impl Tracking {
+    /// Where an address leads, such as the source of a registered version: `mlflow-artifacts:/…`, `runs:/RUN/…` or `models:/m-…/…`. None
+    /// if it leads out of this store.
+    pub async fn artifact_place_of(&self, uri: &str) -> Result<Option<ArtifactPlace>> {
+        if let Some(path) = proxied(uri) {
+            return self.artifact_place(path).await.map(Some);
+        }
+        let below = |scheme: &str| {
+            let rest = uri.strip_prefix(scheme)?.trim_matches('/');
+            Some(rest.split_once('/').unwrap_or((rest, "")))
+        };
+        let run = below("runs:").and_then(|(id, path)| Some((ArtifactOwner::Run(RunId::parse(id).ok()?), path)));
+        let model = || below("models:").and_then(|(id, path)| Some((ArtifactOwner::LoggedModel(model_of(id)?), path)));
+        let Some((owner, path)) = run.or_else(model) else { return Ok(None) };
+        check_folder(path)?;
+        Ok(Some(ArtifactPlace { owner, path: path.to_owned() }))
+    }
+}
+
+/// `models:/NAME` may name a registered model, too; those of logged models begin with `m-`.
+fn model_of(id: &str) -> Option<LoggedModelId> {
+    id.starts_with("m-").then(|| LoggedModelId::parse(id).ok()).flatten()
+}
+
 impl Run {
     /// Where the run's artifacts lie in the whole store; none if its clients keep them elsewhere.
     pub fn artifact_root(&self) -> Option<&str> {

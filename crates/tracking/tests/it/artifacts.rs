@@ -163,6 +163,17 @@ fn paths_of_the_whole_store_lead_to_their_owners() {
         assert!(tracking.artifact_place("zz/../a").await.unwrap_err().is(BAD_ARTIFACT_PATH));
         assert_eq!(ArtifactOwner::trace("m-0a"), None);
 
+        let of = async |uri: String| tracking.artifact_place_of(&uri).await.unwrap().map(|place| (place.owner, place.path));
+        assert_eq!(of(format!("{}/model", run.artifact_uri)).await, Some((of_run(), "model".to_owned())));
+        assert_eq!(
+            of(format!("mlflow-artifacts://host:5000/{experiment}/{id}/artifacts")).await,
+            Some((of_run(), String::new()))
+        );
+        assert_eq!(of(format!("runs:/{id}/model/a")).await, Some((of_run(), "model/a".to_owned())));
+        assert_eq!(of(format!("models:/{}", model.id)).await, Some((ArtifactOwner::from(&model.id), String::new())));
+        assert_eq!(of("s3://bucket/model".to_owned()).await, None);
+        assert_eq!(of("models:/flights/3".to_owned()).await, None);
+
         let location = Some("mlflow-artifacts:/team/one".to_owned());
         let elsewhere = NewExperiment { artifact_location: location, ..NewExperiment::named("elsewhere") };
         let elsewhere = tracking.create_experiment(&ctx, elsewhere).await.unwrap();

@@ -209,6 +209,25 @@ async fn files_of_models_go_by_their_model() {
 }
 
 #[tokio::test]
+async fn files_of_versions_lie_where_their_runs_put_them() {
+    let world = World::new().await;
+    let (root, run) = (world.root(), &world.run.id);
+    world.put(&format!("{root}/model/MLmodel"), "flavors: {}").await;
+    let created = world.post(&format!("{API}/registered-models/create"), json!({"name": "late arrival"})).await;
+    assert_eq!(created.status, StatusCode::OK, "{created:?}");
+    let source = json!({"name": "late arrival", "source": format!("runs:/{run}/model"), "run_id": run.as_str()});
+    let created = world.post(&format!("{API}/model-versions/create"), source).await;
+    assert_eq!(created.status, StatusCode::OK, "{created:?}");
+    let get =
+        async |path: &str| world.get(&format!("/model-versions/get-artifact?name=late+arrival&version=1&path={path}")).await;
+    let file = get("MLmodel").await;
+    assert_eq!((file.status, &file.body[..]), (StatusCode::OK, &b"flavors: {}"[..]), "{file:?}");
+    let missing = get("nothing").await;
+    assert_eq!((missing.status, &missing.json()["error_code"]), (StatusCode::NOT_FOUND, &json!("RESOURCE_DOES_NOT_EXIST")));
+    check_refused(&get("..%2FMLmodel").await, 400, "INVALID_PARAMETER_VALUE", "Invalid path");
+}
+
+#[tokio::test]
 async fn what_goes_past_the_server_is_refused_as_clients_expect() {
     let world = World::new().await;
     let (root, run) = (world.root(), &world.run.id);
