@@ -25,6 +25,11 @@ impl Actor {
     pub fn is_person(&self) -> bool {
         !self.0.contains(':')
     }
+
+    /// Whether both are names of one actor. Names that differ in capital letters alone are: `Ana` is no second pair of eyes for `ana`.
+    pub fn is_same_as(&self, other: &Self) -> bool {
+        self.0.to_lowercase() == other.0.to_lowercase()
+    }
 }
 
 impl fmt::Display for Actor {

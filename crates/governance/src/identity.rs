@@ -75,9 +75,9 @@ impl Identities {
         check_roles(&actor, &roles)?;
         self.store
             .write(ctx, move |tx| {
-                if queries::identity(tx, &actor)?.is_some() {
-                    return Err(ACTOR_EXISTS.error(format!("there is an identity `{actor}` already")).hint(format!(
-                        "`loopwright identity show {actor}` shows it; `loopwright identity grant {actor} ROLE` gives it a role"
+                if let Some(taken) = queries::name_like(tx, &actor)? {
+                    return Err(ACTOR_EXISTS.error(format!("there is an identity `{taken}` already")).hint(format!(
+                        "`loopwright identity show {taken}` shows it; `loopwright identity grant {taken} ROLE` gives it a role"
                     )));
                 }
                 insert(tx, actor, display_name, roles)

@@ -9,6 +9,12 @@ pub(crate) fn identity(reader: &mut Reader<'_>, actor: &Actor) -> Result<Option<
     reader.query_opt("SELECT * FROM actor WHERE name = $1", &[actor.into()])?.as_ref().map(Identity::of).transpose()
 }
 
+/// The identity whose name is the given one, or differs from it in capital letters alone. Names are ASCII.
+pub(crate) fn name_like(reader: &mut Reader<'_>, actor: &Actor) -> Result<Option<Actor>> {
+    let row = reader.query_opt("SELECT name FROM actor WHERE LOWER(name) = LOWER($1) LIMIT 1", &[actor.into()])?;
+    row.map(|row| Ok(Actor::new(&row.text("name")?))).transpose()
+}
+
 pub(crate) fn identities(reader: &mut Reader<'_>, after: Option<&Actor>, limit: u64) -> Result<Vec<Identity>> {
     let after = after.map_or("", Actor::as_str);
     let rows = reader.query("SELECT * FROM actor WHERE name > $1 ORDER BY name LIMIT $2", &[after.into(), limit.into()])?;

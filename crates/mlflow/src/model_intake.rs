@@ -95,6 +95,7 @@ pub(crate) async fn take_in(face: &Face, ctx: &Ctx, is_owner: bool, request: Req
     let new = NewVersion {
         model: name.clone(),
         author,
+        hands: lw_registry::Hands::new(),
         run: run.as_ref().map(|run| run.id.clone()),
         recipe: recipe(&resolved, &location, content.recipe),
         signature: content.signature,

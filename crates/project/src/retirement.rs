@@ -108,6 +108,7 @@ impl Workspace {
     /// Takes a model's endpoint out of service. Its champion loses the name in the same transaction, so that the next version needs
     /// the approvals of a first one. What it has answered, its versions and its records stay.
     pub async fn retire_endpoint(&self, ctx: &Ctx, endpoint: &Name, reason: &str) -> Result<Deployment> {
+        lw_registry::check_reason(reason)?;
         let standing = lw_serving::current(self.store(), endpoint).await?;
         let (model, why) = (endpoint.clone(), reason.to_owned());
         let also = move |tx: &mut lw_store::Tx<'_>| lw_registry::retire_champion_in(tx, &model.into(), &why).map(drop);

@@ -5,7 +5,8 @@ use lw_store::{Row, Tx};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    APPROVAL_FORBIDDEN, APPROVAL_REFUSED, GATES_REFUSED, ModelVersion, REPORT_CHANGED, Registry, evaluation, queries, version,
+    APPROVAL_FORBIDDEN, APPROVAL_REFUSED, GATES_REFUSED, ModelVersion, REASON_MISSING, REPORT_CHANGED, Registry, evaluation,
+    queries, version,
 };
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,33 +67,43 @@ impl Approval {
     }
 }
 
-/// Counts the approvals that hold: of people other than the author, for this version and this report. Each person counts once;
-/// one refusal outweighs every grant.
+/// Counts the approvals that hold: of people who had no hand in the version, for this version and this report. Each person counts
+/// once; one refusal outweighs every grant.
 pub fn standing(version: &ModelVersion, report: &Digest, approvals: &[Approval], n_needed: u64) -> ApprovalState {
     let holds = |approval: &&Approval| {
         approval.version_digest == version.digest
             && approval.report == *report
-            && approval.approver != version.author
             && approval.approver.is_person()
+            && version.hand_of(&approval.approver).is_none()
     };
     let standing: Vec<&Approval> = approvals.iter().filter(holds).collect();
     if let Some(refusal) = standing.iter().find(|approval| approval.verdict == Verdict::Refused) {
         return ApprovalState::Refused { by: refusal.approver.clone(), reason: refusal.reason.clone() };
     }
     let mut by: Vec<Actor> = standing.into_iter().map(|approval| approval.approver.clone()).collect();
-    by.sort();
-    by.dedup();
+    by.sort_by_key(|actor| actor.as_str().to_lowercase());
+    by.dedup_by(|one, other| one.is_same_as(other));
     match n_needed.saturating_sub(by.len() as u64) {
         0 => ApprovalState::Granted { by },
         n_missing => ApprovalState::Waiting { granted_by: by, n_missing },
     }
 }
 
+/// Refuses a decision about what serves that says nothing about why: whoever reads the ledger later has only the reason.
+pub fn check_reason(reason: &str) -> Result<()> {
+    if !reason.trim().is_empty() {
+        return Ok(());
+    }
+    Err(REASON_MISSING
+        .error("the decision gives no reason")
+        .hint("say in a sentence what you saw: it stands in the ledger, and `loopwright why` shows it"))
+}
+
 impl Registry {
     /// The acting person grants approval of a version with the report they saw. Granting it once more changes nothing.
     ///
     /// # Errors
-    /// `approval-forbidden` for the author and for machines, `report-changed` if the report is another one by now; `gates-refused` and
+    /// `reason-missing`; `approval-forbidden` for whoever had a hand in the version and for machines, `report-changed` if the report is another one by now; `gates-refused` and
     /// `approval-refused` where a grant could have no effect.
     pub async fn approve(
         &self,
@@ -126,6 +137,7 @@ impl Registry {
         verdict: Verdict,
         reason: &str,
     ) -> Result<Approval> {
+        check_reason(reason)?;
         let (model, report, reason) = (model.into(), *report, reason.to_owned());
         self.store.write(ctx, move |tx| record(tx, &model, version, report, verdict, reason)).await
     }
@@ -180,7 +192,7 @@ fn check_effect(tx: &mut Tx<'_>, of: &ModelVersion, seen: Digest, approver: &Act
             .error(format!("the gates refuse {}, so that an approval has no effect: {}", of.label(), decision.outcome.summary()))
             .hint("train a better version, or change the gates in the model's file and have the change reviewed"));
     }
-    let others: Vec<Approval> = decisions.into_iter().filter(|decision| decision.approver != *approver).collect();
+    let others: Vec<Approval> = decisions.into_iter().filter(|decision| !decision.approver.is_same_as(approver)).collect();
     if let ApprovalState::Refused { by, reason } = standing(of, &seen, &others, 0) {
         return Err(APPROVAL_REFUSED
             .error(format!("`{by}` refused {}, which outweighs every approval: {reason}", of.label()))
@@ -195,9 +207,9 @@ fn check_approver(approver: &Actor, version: &ModelVersion) -> Result<()> {
             .error(format!("`{approver}` is not a person; only people approve"))
             .hint("let a person sign in and approve"));
     }
-    if *approver == version.author {
+    if let Some(hand) = version.hand_of(approver) {
         return Err(APPROVAL_FORBIDDEN
-            .error(format!("`{approver}` is the author of {} and cannot approve it", version.label()))
+            .error(format!("`{approver}` {hand} {} and cannot approve it", version.label()))
             .hint("ask somebody else: an approval needs a second pair of eyes"));
     }
     Ok(())

@@ -18,6 +18,7 @@ pub const MODEL_NOT_FOUND: Failure = Failure::new("model-not-found", Kind::NotFo
 pub const MODEL_PROTECTED: Failure = Failure::new("model-protected", Kind::Forbidden);
 pub const MODEL_VERSION_NOT_FOUND: Failure = Failure::new("model-version-not-found", Kind::NotFound);
 pub const NEVER_CHAMPION: Failure = Failure::new("never-champion", Kind::Refused);
+pub const REASON_MISSING: Failure = Failure::new("reason-missing", Kind::Invalid);
 pub const REPORT_CHANGED: Failure = Failure::new("report-changed", Kind::Conflict);
 pub const REPORT_MISSING: Failure = Failure::new("report-missing", Kind::Refused);
 pub const VERSION_TAKEN: Failure = Failure::new("version-taken", Kind::Conflict);

@@ -40,7 +40,7 @@ mod webhook;
 
 pub use adoption::{AdoptedModel, AdoptedVersion};
 pub use alias::{Alias, AliasPointer, champion_in};
-pub use approval::{Approval, ApprovalState, Verdict, standing};
+pub use approval::{Approval, ApprovalState, Verdict, check_reason, standing};
 pub use decision::{GateOutcome, GateReport, GateVerdict, decide};
 pub use evaluation::{AttachedReport, GateDecision};
 pub use event::EventKind;
@@ -56,7 +56,7 @@ pub use search::{Found, Wanted};
 pub use stage::Stage;
 pub use state::VersionState;
 pub use tag::{PROMPT_TAG, PROMPT_TEXT_TAG, is_prompt};
-pub use version::{ModelVersion, NewVersion, Signature};
+pub use version::{Hand, Hands, ModelVersion, NewVersion, Signature};
 pub use webhook::{Attempt, NewWebhook, Reach, Webhook, WebhookPage, WebhookStatus, WebhookUpdate, Webhooks};
 
 use lw_store::Store;

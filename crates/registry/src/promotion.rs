@@ -115,7 +115,7 @@ pub fn require_ready(of: &ModelVersion, readiness: &Readiness) -> Result<()> {
         ApprovalState::Granted { .. } => Ok(()),
         ApprovalState::Waiting { n_missing, .. } => Err(APPROVALS_MISSING
             .error(format!("{} lacks {n_missing} approval(s)", of.label()))
-            .hint("somebody other than its author must read the report and approve")),
+            .hint("somebody who had no hand in it must read the report and approve")),
         ApprovalState::Refused { by, reason } => Err(APPROVALS_MISSING
             .error(format!("`{by}` refused {}: {reason}", of.label()))
             .hint("answer the refusal with another version")),

@@ -1,6 +1,7 @@
 //! Versions of models. They never change; what may change about them is their state, their tags and the aliases that point at them.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use lw_core::{
     Actor, Change, Ctx, Digest, Draft, ModelName, Reference, Result, RunId, Schema, Subject, SubjectKind, Timestamp,
@@ -26,6 +27,8 @@ pub struct NewVersion {
     pub model: ModelName,
     /// Who answers for the version. Authors do not approve their own versions.
     pub author: Actor,
+    /// Who else had a hand in it, as far as the caller knows. Whoever registers it is added.
+    pub hands: Hands,
     pub run: Option<RunId>,
     /// Everything that was decided before training: definition, parameters, features, windows, seeds, code. What changed between
     /// two versions is the difference of their recipes.
@@ -35,6 +38,31 @@ pub struct NewVersion {
     pub lineage: Vec<Reference>,
     /// Files by role, such as `model` for the ONNX file.
     pub artifacts: BTreeMap<String, Digest>,
+}
+
+/// What a person did so that there is a version. Whoever did any of it does not approve the version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Hand {
+    /// Applied the project that says how it is made.
+    Applied,
+    /// Started the run that made it.
+    Started,
+    /// Registered it.
+    Registered,
+}
+
+/// Who had a hand in a version, people and machines.
+pub type Hands = BTreeMap<Hand, Actor>;
+
+impl fmt::Display for Hand {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Applied => "applied the project of",
+            Self::Started => "started the run of",
+            Self::Registered => "registered",
+        })
+    }
 }
 
 /// A registered version.
@@ -51,6 +79,8 @@ pub struct ModelVersion {
     pub artifacts: BTreeMap<String, Digest>,
     pub run: Option<RunId>,
     pub author: Actor,
+    #[serde(default)]
+    pub hands: Hands,
     pub registered_at: Timestamp,
     /// Where it comes from, in the words of the client that registered it.
     #[serde(default)]
@@ -79,6 +109,7 @@ impl ModelVersion {
             artifacts: row.json("artifacts")?,
             run,
             author: Actor::new(&row.text("author")?),
+            hands: row.json("hands")?,
             registered_at: row.time("registered_at")?,
             origin: Origin::of(row)?,
         })
@@ -94,6 +125,15 @@ impl ModelVersion {
         label(&self.model, self.version)
     }
 
+    /// What the actor did for the version, in words that its name follows; None for somebody who may judge it.
+    pub fn hand_of(&self, actor: &Actor) -> Option<String> {
+        if actor.is_same_as(&self.author) {
+            return Some("is the author of".to_owned());
+        }
+        let (hand, _) = self.hands.iter().find(|(_, by)| actor.is_same_as(by))?;
+        Some(hand.to_string())
+    }
+
     pub(crate) fn change(&self) -> Change {
         Change::put("model_version")
             .key("model", &self.model)
@@ -105,6 +145,7 @@ impl ModelVersion {
             .set("artifacts", canonical_json(&self.artifacts))
             .set("run", self.run.as_ref().map(RunId::as_str))
             .set("author", &self.author)
+            .set("hands", canonical_json(&self.hands))
             .set("registered_at", self.registered_at)
             .set("source", &self.origin.source)
             .set("location", &self.origin.location)
@@ -160,6 +201,8 @@ pub(crate) fn add(
     tags: &BTreeMap<String, String>,
 ) -> Result<ModelVersion> {
     let model = model::found(tx, &new.model)?;
+    let mut hands = new.hands.clone();
+    hands.insert(Hand::Registered, tx.actor().clone());
     let version = ModelVersion {
         version: queries::next_version(tx, &new.model)?,
         digest: new.digest(),
@@ -169,6 +212,7 @@ pub(crate) fn add(
         artifacts: new.artifacts,
         run: new.run,
         author: new.author,
+        hands,
         registered_at: tx.now(),
         model: new.model,
         origin,
@@ -177,6 +221,7 @@ pub(crate) fn add(
     let mut payload = serde_json::json!({
         "digest": version.digest,
         "author": version.author,
+        "hands": version.hands,
         "recipe": version.recipe,
         "signature": version.signature,
         "artifacts": version.artifacts,

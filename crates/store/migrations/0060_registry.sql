@@ -19,7 +19,7 @@ CREATE TABLE model_tag (
 CREATE INDEX model_tag_by_key ON model_tag (tag_key, model);
 
 -- Never changes once it is written. The digest covers recipe, signature, lineage and artifacts. `source` and what follows it is
--- where a client said that the version comes from; `source_run` is the run as the client wrote it, `run` the run that there is.
+-- where a client said that the version comes from; `hands` is who applied its project, started its run and registered it; `source_run` is the run as the client wrote it, `run` the run that there is.
 CREATE TABLE model_version (
     model TEXT NOT NULL,
     version BIGINT NOT NULL,
@@ -30,6 +30,7 @@ CREATE TABLE model_version (
     artifacts TEXT NOT NULL,
     run TEXT,
     author TEXT NOT NULL,
+    hands TEXT NOT NULL,
     registered_at BIGINT NOT NULL,
     source TEXT NOT NULL,
     location TEXT NOT NULL,

@@ -109,7 +109,10 @@ fn roles_add_up_and_every_change_is_an_entry() {
     both(|store| async move {
         let (identities, admin, bo) = (Identities::new(store.clone()), ctx("ana"), Actor::new("bo"));
         add(&identities, &admin, "bo", &[Role::Viewer]).await.unwrap();
-        assert!(add(&identities, &admin, "bo", &[]).await.unwrap_err().is(ACTOR_EXISTS));
+        for name in ["bo", "Bo", "BO"] {
+            let taken = add(&identities, &admin, name, &[]).await.unwrap_err();
+            assert!(taken.is(ACTOR_EXISTS) && taken.message().contains("`bo`"), "names that differ in capital letters are one: {taken:?}");
+        }
         let change = |grant: &[Role], revoke: &[Role]| RoleChange {
             grant: grant.iter().copied().collect(),
             revoke: revoke.iter().copied().collect(),

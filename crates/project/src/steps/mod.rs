@@ -65,6 +65,7 @@ pub(crate) struct Step {
     pub workspace: Workspace,
     pub project: Arc<Project>,
     pub project_version: u64,
+    pub applied_by: String,
     pub context: StepContext,
 }
 
@@ -76,7 +77,13 @@ impl Step {
             None => workspace.project().await?,
         };
         let RunningProject { applied, project } = running;
-        Ok(Self { workspace: workspace.clone(), project, project_version: applied.version, context })
+        Ok(Self {
+            workspace: workspace.clone(),
+            project,
+            project_version: applied.version,
+            applied_by: applied.applied_by,
+            context,
+        })
     }
 
     /// A parameter of the step.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use lw_core::{Actor, Digest, Reference, Result, Subject, SubjectKind};
 use lw_features::{find_training_set, load_recipe};
 use lw_pipelines::StepOutput;
-use lw_registry::{NewVersion, Registry, Signature};
+use lw_registry::{Hand, Hands, NewVersion, Registry, Signature};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -41,6 +41,7 @@ pub async fn run(step: &Step) -> Result<StepOutput> {
     let new = NewVersion {
         model: model.model.clone().into(),
         author: owner,
+        hands: hands(step).await?,
         run: Some(candidate.run.clone()),
         recipe: json!({
             "definition": definition_digest(&step.project, model),
@@ -82,6 +83,12 @@ fn definition_digest(project: &Project, model: &ModelDefinition) -> Digest {
     let policies: Vec<_> = project.policies.values().map(|file| &file.value).collect();
     let code = Code::of_model(&project.bundle, model);
     Digest::of_json(&json!({ "model": model, "views": views, "sources": sources, "policies": policies, "code": code }))
+}
+
+/// Who applied the project that the run reads, and who started the run: the people who do not approve the version.
+async fn hands(step: &Step) -> Result<Hands> {
+    let started_by = step.workspace.pipelines().run(&step.context.run).await?.summary.started_by;
+    Ok(Hands::from([(Hand::Applied, Actor::new(&step.applied_by)), (Hand::Started, started_by)]))
 }
 
 /// Everything the version was made from: its training set, run, tables and views.

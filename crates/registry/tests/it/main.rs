@@ -41,6 +41,7 @@ fn new_version(seed: u64) -> NewVersion {
     NewVersion {
         model: model(),
         author: Actor::new("ana"),
+        hands: lw_registry::Hands::new(),
         run: None,
         recipe: serde_json::json!({"trainer": "logistic", "seed": seed}),
         signature: Signature { inputs: Schema(vec![field("hour")]), outputs: Schema(vec![field("probability")]) },

@@ -54,13 +54,19 @@ async fn endpoints_are_shown_and_rolled_back() {
     assert_eq!(shown["fields"][1], json!({"name": "distance", "type": "float64", "required": true}));
     assert_eq!(world.get("/api/v1/endpoints").await.json()["items"][0]["endpoint"], "late_arrival");
 
-    let stale = world.post("/api/v1/endpoints/late_arrival/rollback", r#"{"generation": 1}"#).await;
+    let stale = world.post("/api/v1/endpoints/late_arrival/rollback", r#"{"generation": 1, "reason": "worse"}"#).await;
     stale.is_problem(409, "stale-generation");
     let back = world.post("/api/v1/endpoints/late_arrival/rollback", r#"{"reason": "worse"}"#).await.json();
     assert_eq!((&back["champion"], &back["generation"], &back["restores"]), (&json!("late_arrival@1"), &json!(3), &json!(1)));
     let prediction = world.post(PREDICT, r#"{"carrier": "UA", "distance": 100}"#).await.json();
     assert_eq!(prediction["predictions"][0]["version"], 1);
-    world.post("/api/v1/endpoints/late_arrival/rollback", "").await.is_problem(409, "no-previous-deployment");
+    world
+        .post("/api/v1/endpoints/late_arrival/rollback", r#"{"reason": "worse"}"#)
+        .await
+        .is_problem(409, "no-previous-deployment");
+    for body in ["{}", r#"{"reason": " "}"#] {
+        world.post("/api/v1/endpoints/late_arrival/rollback", body).await.is_problem(400, "reason-missing");
+    }
     let history = world.get("/api/v1/endpoints/late_arrival/deployments?limit=2").await.json();
     assert_eq!(
         history["items"].as_array().unwrap().iter().map(|item| item["generation"].as_u64().unwrap()).collect::<Vec<_>>(),
@@ -78,6 +84,7 @@ async fn registered(world: &World, champions: &[u64]) -> Registry {
         let version = NewVersion {
             model: model.clone().into(),
             author: ctx.actor.clone(),
+            hands: lw_registry::Hands::new(),
             run: None,
             recipe: json!({"seed": seed}),
             signature: Signature { inputs: Schema(vec![]), outputs: Schema(vec![]) },
@@ -115,7 +122,7 @@ async fn the_champion_moves_with_its_endpoint_or_neither_does() {
     // Version 1 has never been champion, so that the second half of the rollback is refused.
     let world = World::make().await;
     let registry = registered(&world, &[2]).await;
-    world.post("/api/v1/endpoints/late_arrival/rollback", "{}").await.is_problem(422, "never-champion");
+    world.post("/api/v1/endpoints/late_arrival/rollback", r#"{"reason": "worse"}"#).await.is_problem(422, "never-champion");
     assert_eq!(world.get("/api/v1/endpoints/late_arrival").await.json()["generation"], 2);
     assert_eq!(registry.champion(&model).await.unwrap().unwrap().version, 2);
     assert_eq!(world.get("/api/v1/ledger/entries?action=deployment.rollback").await.json()["items"], json!([]));

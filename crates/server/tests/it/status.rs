@@ -23,6 +23,7 @@ async fn refused(world: &World, model: &str, description: &str) {
     let version = NewVersion {
         model: model.clone().into(),
         author: ctx.actor.clone(),
+        hands: lw_registry::Hands::new(),
         run: None,
         recipe: json!({"trainer": "boosting"}),
         signature: Signature { inputs: Schema(vec![]), outputs: Schema(vec![]) },
