@@ -131,10 +131,11 @@ fn bounded(gate: &GateDefinition, rule: Rule, value: f64, place: &str) -> GateOu
         Rule::AtLeast(bound) | Rule::BetterThan { margin: bound, .. } => (value >= bound, bound, "at least", "below"),
     };
     let words = if has_passed { passed_words } else { refused_words };
+    let [value_text, bound_text] = distinct(value, bound);
     GateOutcome {
         gate: gate.name.clone(),
         verdict: if has_passed { GateVerdict::Passed } else { GateVerdict::Refused },
-        explanation: format!("{} is {}{place}, {words} {}", gate.metric, Figure(value), Figure(bound)),
+        explanation: format!("{} is {value_text}{place}, {words} {bound_text}", gate.metric),
         value: Some(value),
         bound: Some(bound),
     }
@@ -150,17 +151,13 @@ fn against(gate: &GateDefinition, rival: Option<&RivalFacts>, what: &str, margin
     let improvement = gate.metric.improvement(metric.candidate, metric.rival);
     let has_passed = improvement > margin;
     let words = if has_passed { "better than" } else { "not better than" };
-    let by = if margin > 0.0 { format!(" by more than {}", Figure(margin)) } else { String::new() };
+    let by =
+        if margin > 0.0 { format!(" by more than {}", Figure { value: margin, n_digits: FIGURE_DIGITS }) } else { String::new() };
+    let [candidate_text, rival_text] = distinct(metric.candidate, metric.rival);
     GateOutcome {
         gate: gate.name.clone(),
         verdict: if has_passed { GateVerdict::Passed } else { GateVerdict::Refused },
-        explanation: format!(
-            "{} is {}, {words} the {what}'s {} ({}){by}",
-            gate.metric,
-            Figure(metric.candidate),
-            Figure(metric.rival),
-            rival.against
-        ),
+        explanation: format!("{} is {candidate_text}, {words} the {what}'s {rival_text} ({}){by}", gate.metric, rival.against),
         value: Some(metric.candidate),
         bound: Some(metric.rival),
     }
@@ -170,12 +167,33 @@ fn refused(gate: &GateDefinition, explanation: String) -> GateOutcome {
     GateOutcome { gate: gate.name.clone(), verdict: GateVerdict::Refused, explanation, value: None, bound: None }
 }
 
-/// A number with four digits after the point, without the zeros at its end.
-struct Figure(f64);
+/// Two numbers with so many digits that different ones do not look the same: a gate that refuses 0.6028 because of 0.6028 explains
+/// nothing.
+fn distinct(one: f64, other: f64) -> [String; 2] {
+    let texts = |n_digits| [one, other].map(|value| Figure { value, n_digits }.to_string());
+    let is_told = |texts: &[String; 2]| texts[0] != texts[1];
+    let short = texts(FIGURE_DIGITS);
+    if is_told(&short) || one.to_bits() == other.to_bits() {
+        return short;
+    }
+    (FIGURE_DIGITS + 1..=MAX_FIGURE_DIGITS)
+        .map(texts)
+        .find(is_told)
+        .unwrap_or_else(|| [one, other].map(|value| value.to_string()))
+}
+
+const FIGURE_DIGITS: usize = 4;
+const MAX_FIGURE_DIGITS: usize = 12;
+
+/// A number with some digits after the point, without the zeros at its end.
+struct Figure {
+    value: f64,
+    n_digits: usize,
+}
 
 impl fmt::Display for Figure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let text = format!("{:.4}", self.0);
+        let text = format!("{:.*}", self.n_digits, self.value);
         f.write_str(if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { &text })
     }
 }
@@ -304,6 +322,16 @@ mod tests {
         facts.champion.as_mut().unwrap().metrics.insert(Metric::LogLoss, RivalMetric { candidate: 0.55, rival: 0.55 });
         let gate = serde_json::from_value(json!({"name": "g", "metric": "log_loss", "better_than": "champion"})).unwrap();
         assert!(!decide(&[gate], &facts, Some("m@3")).has_passed());
+    }
+
+    #[test]
+    fn numbers_that_differ_look_different() {
+        let check = |one: f64, other: f64, want: [&str; 2]| assert_eq!(distinct(one, other), want);
+        check(0.5, 0.55, ["0.5", "0.55"]);
+        check(0.602_81, 0.602_84, ["0.60281", "0.60284"]);
+        check(0.602_800_04, 0.6028, ["0.60280004", "0.6028"]);
+        check(0.6028, 0.6028, ["0.6028", "0.6028"]);
+        check(1e-300, 0.0, [&1e-300_f64.to_string(), "0"]);
     }
 
     #[test]
