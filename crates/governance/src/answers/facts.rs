@@ -72,6 +72,7 @@ fn version_fact(version: u64, registration: &Entry) -> VersionFact {
         digest: output.and_then(|output| output.digest),
         registered_at: registration.at,
         author: author.map_or_else(|| registration.actor.clone(), Actor::new),
+        hands: serde_json::from_value(registration.payload["hands"].clone()).unwrap_or_default(),
         code: registration.payload["recipe"]["code"].clone(),
         client: client(registration),
         deleted: None,
@@ -111,18 +112,43 @@ fn running(reader: &mut Reader<'_>, model: &ModelName) -> Result<Vec<RunningFact
         let served = entry.inputs.iter().map(|input| &input.subject);
         let served = served.filter(|subject| subject.kind == SubjectKind::ModelVersion && subject.name == model.as_str());
         for version in served.filter_map(|subject| subject.version) {
+            let role = role(&entry.payload, &format!("{model}@{version}"));
+            let first = first_in_role(reader, &entry, &Subject::new(SubjectKind::ModelVersion, model, version), &role)?;
             facts.push(RunningFact {
                 endpoint: endpoint.clone(),
                 generation: entry.subject.version,
                 version,
-                role: role(&entry.payload, &format!("{model}@{version}")),
-                since: entry.at,
-                by: entry.actor.clone(),
+                role,
+                since: first.at,
+                by: first.actor,
+                since_seq: first.seq,
                 seq: entry.seq,
             });
         }
     }
     Ok(facts)
+}
+
+/// The deployment since which a version has played its part without a break: what else changed behind the endpoint meanwhile, such
+/// as a canary beside the champion, is no new beginning for it.
+fn first_in_role(reader: &mut Reader<'_>, newest: &Entry, version: &Subject, role_now: &str) -> Result<Entry> {
+    let label = format!("{}@{}", version.name, version.version.unwrap_or_default());
+    let about = Subject::unversioned(SubjectKind::Deployment, &newest.subject.name);
+    let mut first = newest.clone();
+    loop {
+        let filter = EntryFilter::about(about.clone(), Mention::Subject).action("deployment.*").newest_first().after(first.seq);
+        let page = reader.entries(&filter)?;
+        if page.is_empty() {
+            return Ok(first);
+        }
+        for entry in page {
+            let is_served = entry.inputs.iter().any(|input| input.subject == *version);
+            if !is_served || role(&entry.payload, &label) != role_now {
+                return Ok(first);
+            }
+            first = entry;
+        }
+    }
 }
 
 /// The part that a version plays behind an endpoint, from what the deployment says about itself.

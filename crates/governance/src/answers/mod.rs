@@ -3,6 +3,8 @@
 mod facts;
 mod text;
 
+use std::collections::BTreeMap;
+
 use lw_core::{Actor, Digest, ModelName, Result, Subject, Timestamp};
 use lw_store::Store;
 use serde::{Deserialize, Serialize};
@@ -34,6 +36,9 @@ pub struct VersionFact {
     pub digest: Option<Digest>,
     pub registered_at: Timestamp,
     pub author: Actor,
+    /// Who applied the project, started the run and registered the version, as far as it is recorded: none of them approves it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub hands: BTreeMap<String, Actor>,
     /// The script that made it, with the digests of its files; none if none did.
     #[serde(default, skip_serializing_if = "serde_json::Value::is_null")]
     pub code: serde_json::Value,
@@ -77,6 +82,10 @@ pub struct RunningFact {
     pub role: String,
     pub since: Timestamp,
     pub by: Actor,
+    /// The entry that brought it into this role.
+    #[serde(default)]
+    pub since_seq: u64,
+    /// The newest entry about the endpoint.
     pub seq: u64,
 }
 
@@ -150,7 +159,7 @@ impl Answers {
     pub fn evidence(&self) -> Vec<u64> {
         let mut seqs = vec![self.version.seq];
         seqs.extend(self.version.deleted.iter().map(|fact| fact.seq));
-        seqs.extend(self.running.iter().map(|fact| fact.seq));
+        seqs.extend(self.running.iter().flat_map(|fact| [fact.since_seq, fact.seq]));
         seqs.extend(self.data.iter().flat_map(|fact| [Some(fact.seq), fact.made_by]).flatten());
         seqs.extend(self.features.iter().map(|fact| fact.seq));
         seqs.extend(self.gates.iter().map(|fact| fact.seq));

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use lw_core::Digest;
 use serde_json::Value;
 
-use super::{Answers, DataFact};
+use super::{Answers, DataFact, VersionFact};
 use crate::Difference;
 
 /// Longer values are cut.
@@ -16,7 +16,10 @@ pub(super) fn render(answers: &Answers) -> String {
     page.line(
         &format!(
             "{} version {}, registered {} by {}",
-            answers.model, answers.version.version, answers.version.registered_at, answers.version.author
+            answers.model,
+            answers.version.version,
+            answers.version.registered_at,
+            people(&answers.version)
         ),
         answers.version.seq,
     );
@@ -31,6 +34,20 @@ pub(super) fn render(answers: &Answers) -> String {
     page.blank();
     page.plain(&format!("Evidence: ledger entries {}", evidence.join(", ")));
     page.0
+}
+
+/// Who started the run or registered the version, its owner if that is somebody else, and who applied the project.
+fn people(version: &VersionFact) -> String {
+    let (author, hand) = (&version.author, |what: &str| version.hands.get(what));
+    let by = hand("started").or_else(|| hand("registered")).unwrap_or(author);
+    let mut text = by.to_string();
+    if by != author {
+        text.push_str(&format!(", owner {author}"));
+    }
+    if let Some(applied) = hand("applied").filter(|applied| *applied != by && *applied != author) {
+        text.push_str(&format!(", project applied by {applied}"));
+    }
+    text
 }
 
 #[derive(Default)]
@@ -88,7 +105,8 @@ fn running(page: &mut Page, answers: &Answers) {
     for fact in &answers.running {
         let text =
             format!("   {}: version {} as {} since {}, by {}", fact.endpoint, fact.version, fact.role, fact.since, fact.by);
-        page.line(&text, fact.seq);
+        let begun = if fact.since_seq == fact.seq { String::new() } else { format!("  [#{}]", fact.since_seq) };
+        page.line(&format!("{text}{begun}"), fact.seq);
     }
 }
 

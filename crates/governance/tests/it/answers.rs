@@ -41,8 +41,11 @@ fn the_five_answers_are_given_with_their_evidence() {
         assert_eq!((answers.approvals[0].by.as_str(), answers.approvals[0].is_current), ("bo", true));
         assert_eq!(answers.since, None);
 
-        // The view, the table, the training set, the registration, the approval and the deployment.
-        assert_eq!(answers.evidence(), [1, 2, 3, 4, 6, 13]);
+        let since: Vec<_> = answers.running.iter().map(|fact| (fact.version, fact.since_seq, fact.seq)).collect();
+        assert_eq!(since, [(1, 8, 13), (2, 13, 13)], "a canary beside it is no new beginning for the champion");
+
+        // The view, the table, the training set, the registration, the approval and both deployments.
+        assert_eq!(answers.evidence(), [1, 2, 3, 4, 6, 8, 13]);
         let json = serde_json::to_value(&answers).unwrap();
         assert_eq!(serde_json::from_value::<Answers>(json).unwrap(), answers);
     });
@@ -112,6 +115,7 @@ fn the_text_answers_every_question_and_names_entries() {
         two_versions(&store).await;
         let text = ask(&store, Some(2)).await.to_text();
         for line in [
+            "late_arrival version 2, registered 2013-04-01T00:00:00Z by bea, owner ana, project applied by cy  [#11]",
             "1. Which version is running?",
             "late_arrival: version 1 as champion since 2013-04-01T00:00:00Z, by loopwright:release  [#",
             "2. What data trained it?",
@@ -129,5 +133,19 @@ fn the_text_answers_every_question_and_names_entries() {
             assert!(text.contains(line), "`{line}` is not in:\n{text}");
         }
         assert_eq!(version(2).to_string(), "model_version/late_arrival@2");
+    });
+}
+
+#[test]
+fn a_version_that_came_back_runs_since_it_came_back() {
+    both(|store| async move {
+        make_version(&store, 1, 1.0, 0.70).await;
+        make_version(&store, 2, 1.0, 0.75).await;
+        deploy(&store, "late_arrival", 1, 1, None).await;
+        deploy(&store, "late_arrival", 2, 2, None).await;
+        let back = deploy(&store, "late_arrival", 3, 1, None).await;
+        deploy(&store, "late_arrival", 4, 1, Some(2)).await;
+        let running = ask(&store, Some(1)).await.running;
+        assert_eq!((running[0].version, running[0].since_seq, running[0].generation), (1, back.seq, Some(4)));
     });
 }

@@ -61,7 +61,7 @@ async fn make_version(store: &Store, number: u64, l2: f64, auc: f64) -> Entry {
     let register = Draft::new("model_version.register", version(number))
         .input("training_set", training_set(number), digest(&format!("set {number}")))
         .output("model_version", version(number), digest(&format!("version {number}")))
-        .payload(json!({"author": "ana", "recipe": {"params": {"l2": l2}, "seed": 7}, "signature": {"inputs": ["hour"]}}));
+        .payload(json!({"author": "ana", "hands": {"applied": "cy", "started": "bea"}, "recipe": {"params": {"l2": l2}, "seed": 7}, "signature": {"inputs": ["hour"]}}));
     let registered = record(store, "loopwright:pipeline", register).await;
     attach(store, number, auc).await;
     registered
