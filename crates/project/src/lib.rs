@@ -49,6 +49,7 @@ pub use definition::{
 pub use features::MaterializedView;
 pub use freshness::DataFreshness;
 pub use init::init;
+pub use operations::verify;
 pub use parse::File;
 pub use plan::{ChangeKind, Plan, Planned};
 pub use project::Project;
@@ -56,5 +57,5 @@ pub use reproduce::{Compared, Reproduction};
 pub use schemas::schemas;
 pub use skew::Skew;
 pub use state::{Applied, RunningProject};
-pub use versions::{Decision, roll_back};
+pub use versions::{ApprovalRule, Decision, roll_back};
 pub use workspace::{Workspace, WorkspaceOptions};

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use lw_core::{Ctx, Entry, Error, Name, Result};
 use lw_pipelines::{Canceller, Worker, WorkerOptions};
-use lw_store::EntryFilter;
+use lw_store::{EntryFilter, Store, Verification};
 use lw_tracking::Tracking;
 
 use crate::check::check;
@@ -104,13 +104,24 @@ impl Workspace {
 
     /// One sentence about the ledger's soundness, or what is wrong with it.
     pub async fn verify(&self) -> Result<String> {
-        let verification = self.store().verify().await?;
+        let verification = verify(self.store()).await?;
         if verification.is_sound() {
-            return Ok(format!("the ledger verifies: {} entries, {} business rows", verification.n_entries, verification.n_rows));
+            let (n_entries, n_rows) = (verification.n_entries, verification.n_rows);
+            return Ok(format!(
+                "the ledger verifies: {n_entries} entries, {n_rows} business rows, {} sealed runs",
+                verification.n_seals
+            ));
         }
         let findings: Vec<String> = verification.findings.iter().map(ToString::to_string).collect();
         Err(Error::bug(format!("the ledger does not verify: {}", findings.join("; "))))
     }
+}
+
+/// Checks the whole ledger, every governed row, and what the ledger seals: all that the runs that have ended logged.
+pub async fn verify(store: &Store) -> Result<Verification> {
+    let mut verification = store.verify().await?;
+    Tracking::new(store.clone()).verify_seals(&mut verification).await?;
+    Ok(verification)
 }
 
 const PAGE: u64 = 500;

@@ -6,6 +6,7 @@ use lw_store::Tx;
 use crate::key::{MAX_KEY_CHARS, check_form, check_length, quoted, truncated};
 use crate::logged_model::{self, ModelMetric};
 use crate::run::{self, NAME_TAG, Target};
+use crate::seal::{self, Part};
 use crate::{BATCH_TOO_LARGE, DUPLICATE_PARAM, MetricPoint, PARAM_CHANGED, TAG_NOT_FOUND, Tracking, metric, queries};
 
 const MAX_METRICS: usize = 1000;
@@ -119,7 +120,8 @@ impl Tracking {
                     models.remove(0);
                     text = serde_json::Value::from(models.clone()).to_string();
                 }
-                queries::put_tags(tx, target.number, [(TAG, text.as_str())].into_iter())
+                queries::put_tags(tx, target.number, [(TAG, text.as_str())].into_iter())?;
+                seal::renew(tx, &run, &target, &[Part::Tags])
             })
             .await
     }
@@ -130,7 +132,7 @@ impl Tracking {
             .write(ctx, move |tx| {
                 let target = run::target(tx, &run)?;
                 if queries::remove_tag(tx, target.number, &key)? {
-                    return Ok(());
+                    return seal::renew(tx, &run, &target, &[Part::Tags]);
                 }
                 Err(TAG_NOT_FOUND.error(format!("No tag with name: {key} in run with id {run}")))
             })
@@ -154,9 +156,14 @@ fn write(tx: &mut Tx<'_>, run: &RunId, batch: &Batch, naming: Naming) -> Result<
     tags.dedup_by_key(|(key, _)| *key);
     queries::put_tags(tx, target.number, tags.iter().copied())?;
     match tags.iter().find(|(key, _)| *key == NAME_TAG) {
-        Some((_, name)) if *name != target.name => run::rename(tx, run, name),
-        _ => Ok(()),
+        Some((_, name)) if *name != target.name => run::rename(tx, run, name)?,
+        _ => {}
     }
+    let mut parts = Vec::new();
+    parts.extend((!batch.params.is_empty()).then_some(Part::Params));
+    parts.extend((!batch.metrics.is_empty()).then_some(Part::Metrics));
+    parts.extend((!tags.is_empty()).then_some(Part::Tags));
+    seal::renew(tx, run, &target, &parts)
 }
 
 fn check_same_params(tx: &mut Tx<'_>, run: &RunId, target: &Target, params: &[(String, String)], naming: Naming) -> Result<()> {

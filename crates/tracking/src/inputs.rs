@@ -5,6 +5,7 @@ use lw_store::Tx;
 use serde::{Deserialize, Serialize};
 
 use crate::key::check_length;
+use crate::seal::{self, Part};
 use crate::{BAD_DATASET, ExperimentId, LoggedModelId, Tracking, queries, run};
 
 /// The tag in which MLflow's clients say what a run used a dataset for.
@@ -112,10 +113,11 @@ impl Tracking {
 }
 
 fn write_inputs(tx: &mut Tx<'_>, run: &RunId, datasets: &[DatasetInput], models: &[LoggedModelId]) -> Result<()> {
-    run::target(tx, run)?;
+    let target = run::target(tx, run)?;
     for dataset in datasets {
         queries::put_dataset(tx, run, dataset)?;
     }
+    seal::renew(tx, run, &target, &[Part::Datasets])?;
     for model in models {
         queries::put_model_input(tx, run, model)?;
     }

@@ -54,9 +54,10 @@ async fn verify(client: &Client, json: bool) -> Result<()> {
         render::json(&answer);
     } else if sound {
         render::out(&format!(
-            "the ledger verifies: {} entries, {} business rows, head {}",
+            "the ledger verifies: {} entries, {} business rows, {} sealed runs, head {}",
             render::cell(&answer["entries"]),
             render::cell(&answer["rows"]),
+            render::cell(&answer["seals"]),
             render::cell(&answer["head"]),
         ));
     } else {

@@ -92,7 +92,7 @@ async fn export(State(app): State<App>, Query(query): Query<ExportQuery>) -> Ans
 }
 
 async fn verify(State(app): State<App>) -> Answer<Json<Value>> {
-    Ok(Json(verification(&app.store().verify().await?)))
+    Ok(Json(verification(&lw_project::verify(app.store()).await?)))
 }
 
 /// A verification as the API and the command line show it.
@@ -102,6 +102,7 @@ pub fn verification(verification: &Verification) -> Value {
         "sound": verification.is_sound(),
         "entries": verification.n_entries,
         "rows": verification.n_rows,
+        "seals": verification.n_seals,
         "head": verification.head,
         "n_problems": verification.n_findings,
         "problems": verification.findings.iter().map(problem).collect::<Vec<_>>(),

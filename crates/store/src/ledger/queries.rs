@@ -19,8 +19,13 @@ pub(crate) fn read_head(connection: &mut dyn Connection, lock: &str) -> Result<H
 }
 
 pub(super) fn head(reader: &mut Reader<'_>) -> Result<Head> {
+    recorded_head(reader)?
+}
+
+/// The end of the chain, or what is wrong with the row that should hold it.
+pub(super) fn recorded_head(reader: &mut Reader<'_>) -> Result<Result<Head>> {
     let row = reader.query_opt("SELECT seq, hash FROM ledger_head WHERE id = 1", &[])?;
-    head_of(row.as_ref())
+    Ok(head_of(row.as_ref()))
 }
 
 fn head_of(row: Option<&Row>) -> Result<Head> {

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::fmt;
 
-use lw_core::{Digest, Entry, Error, Result, Scalar, canonical_json};
+use lw_core::{Digest, Entry, Error, Result, Scalar, Subject, canonical_json};
 use serde::{Deserialize, Serialize};
 
 use super::queries::{self, Link};
@@ -20,6 +20,9 @@ const MAX_FINDINGS: usize = 1000;
 pub struct Verification {
     pub n_entries: u64,
     pub n_rows: u64,
+    /// Seals over what is not in the ledger itself, such as the metrics of runs that have ended.
+    #[serde(default)]
+    pub n_seals: u64,
     /// The hash of the last entry: whoever noted it elsewhere can prove later that nothing before it was rewritten.
     pub head: Digest,
     /// At most 1000; `n_findings` counts all.
@@ -33,7 +36,8 @@ impl Verification {
         self.n_findings == 0
     }
 
-    fn found(&mut self, finding: Finding) {
+    /// Adds what somebody found who checks what the ledger seals.
+    pub fn found(&mut self, finding: Finding) {
         self.n_findings += 1;
         if self.findings.len() < MAX_FINDINGS {
             self.findings.push(finding);
@@ -57,6 +61,10 @@ pub enum Finding {
     LinksChanged { seq: u64 },
     /// The recorded end of the chain is not its last entry: entries were cut off or added.
     HeadMismatch { head_seq: u64, last_seq: u64 },
+    /// The recorded end of the chain cannot be read.
+    HeadUnreadable { reason: String },
+    /// What a thing held when it was sealed is not what it holds now, although nobody changed it through us.
+    SealBroken { subject: Subject, parts: Vec<String> },
     /// A governed row is not as its last entry left it.
     RowChanged { table: String, key: serde_json::Value, seq: u64 },
     /// A governed row is gone, although no entry removed it.
@@ -73,6 +81,16 @@ impl fmt::Display for Finding {
             Self::ChainBroken { seq } => write!(f, "entry {seq} does not continue the entry before it"),
             Self::EntryUnreadable { seq, reason } => write!(f, "entry {seq} cannot be read: {reason}"),
             Self::LinksChanged { seq } => write!(f, "the lineage links of entry {seq} are not those that it states"),
+            Self::HeadMismatch { head_seq, last_seq } if head_seq == last_seq => {
+                write!(
+                    f,
+                    "the chain ends at entry {last_seq} as it should, but that entry has another hash than the recorded end"
+                )
+            }
+            Self::HeadUnreadable { reason } => write!(f, "the recorded end of the chain cannot be read: {reason}"),
+            Self::SealBroken { subject, parts } => {
+                write!(f, "{subject} does not hold what was sealed when it ended: its {} changed", parts.join(", "))
+            }
             Self::HeadMismatch { head_seq, last_seq } => {
                 write!(f, "the chain should end at entry {head_seq}, but the last entry is {last_seq}")
             }
@@ -100,12 +118,19 @@ struct Known {
 impl Reader<'_> {
     /// Checks sequence, hashes, chain, links and rows in one consistent view.
     pub(crate) fn verify(&mut self) -> Result<Verification> {
-        let head = queries::head(self)?;
-        let mut verification = Verification { n_entries: 0, n_rows: 0, head: head.hash, findings: Vec::new(), n_findings: 0 };
+        let head = queries::recorded_head(self)?;
+        let mut verification =
+            Verification { n_entries: 0, n_rows: 0, n_seals: 0, head: Digest::of(b""), findings: Vec::new(), n_findings: 0 };
         let mut known = KnownRows::new();
         let (last_seq, last_hash) = verify_chain(self, &mut verification, &mut known)?;
-        if (last_seq, last_hash) != (head.seq, head.hash) {
-            verification.found(Finding::HeadMismatch { head_seq: head.seq, last_seq });
+        verification.head = last_hash;
+        match head {
+            Ok(head) if (last_seq, last_hash) == (head.seq, head.hash) => {}
+            Ok(head) => {
+                verification.head = head.hash;
+                verification.found(Finding::HeadMismatch { head_seq: head.seq, last_seq });
+            }
+            Err(error) => verification.found(Finding::HeadUnreadable { reason: error.message().to_owned() }),
         }
         for (table, key) in self.governed().tables() {
             verify_table(self, table, key, known.remove(table).unwrap_or_default(), &mut verification)?;

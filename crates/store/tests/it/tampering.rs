@@ -126,6 +126,18 @@ fn entries_cut_out_or_off_are_found() {
 }
 
 #[test]
+fn a_recorded_end_that_is_another_or_none_is_found() {
+    let other = "sha256:0000000000000000000000000000000000000000000000000000000000000000";
+    let found = findings_after(&format!("UPDATE ledger_head SET hash = '{other}'"));
+    assert_eq!(found, [Finding::HeadMismatch { head_seq: 5, last_seq: 5 }]);
+    assert!(found[0].to_string().contains("another hash than the recorded end"), "{}", found[0]);
+    for edit in ["UPDATE ledger_head SET hash = 'nonsense'", "DELETE FROM ledger_head"] {
+        let found = findings_after(edit);
+        assert!(matches!(found.as_slice(), [Finding::HeadUnreadable { .. }]), "{edit}: {found:?}");
+    }
+}
+
+#[test]
 fn unreadable_entries_are_named_and_do_not_stop_the_verification() {
     let found =
         findings_after("UPDATE ledger SET payload = '{' WHERE seq = 3; UPDATE ledger SET subject_kind = 'x' WHERE seq = 4");

@@ -8,12 +8,13 @@ mod path;
 pub(crate) mod queries;
 
 use lw_core::{Ctx, Digest, Result, Timestamp};
-use lw_store::Reader;
+use lw_store::{Reader, Tx};
 use serde::{Deserialize, Serialize};
 
 pub use self::owner::{ArtifactOwner, ArtifactPlace};
 pub use self::path::check as check_artifact_path;
 use self::path::{check, check_folder};
+use crate::seal::{self, Part};
 use crate::{Lifecycle, Tracking, logged_model, run};
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,7 +52,8 @@ impl Tracking {
             .write(ctx, move |tx| {
                 must_be_open(tx, &owner)?;
                 let artifact = Artifact { path, digest, size_bytes, logged_at: tx.now() };
-                queries::put(tx, &owner, &artifact)
+                queries::put(tx, &owner, &artifact)?;
+                renew_seal(tx, &owner)
             })
             .await
     }
@@ -115,9 +117,20 @@ impl Tracking {
         self.store
             .write(ctx, move |tx| {
                 must_exist(tx, &owner)?;
-                queries::remove(tx, &owner, &path)
+                let n_files = queries::remove(tx, &owner, &path)?;
+                renew_seal(tx, &owner)?;
+                Ok(n_files)
             })
             .await
+    }
+}
+
+/// Keeps the seal of a run that has ended true to its files.
+fn renew_seal(tx: &mut Tx<'_>, owner: &ArtifactOwner) -> Result<()> {
+    let ArtifactOwner::Run(id) = owner else { return Ok(()) };
+    match crate::queries::target(tx, id)? {
+        Some(target) => seal::renew(tx, id, &target, &[Part::Artifacts]),
+        None => Ok(()),
     }
 }
 

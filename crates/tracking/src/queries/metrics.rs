@@ -135,6 +135,13 @@ fn visit_in_order(
     })
 }
 
+/// How many points a run has logged.
+pub(crate) fn count_points(reader: &mut Reader<'_>, run: u64) -> Result<u64> {
+    let sql =
+        "SELECT (SELECT COUNT(*) FROM run_metric WHERE run = $1) + (SELECT COUNT(*) FROM run_latest_metric WHERE run = $1) AS n";
+    reader.query_opt(sql, &[run.into()])?.map_or(Ok(0), |row| row.count("n"))
+}
+
 /// One digest over all points, and how many they are. Keys are ordered here, because databases order texts by their locale.
 pub(crate) fn digest_points(reader: &mut Reader<'_>, run: u64) -> Result<(Digest, u64)> {
     let part = |table: &str| format!("SELECT metric_key, {POINT} FROM {table} WHERE run = $1");

@@ -27,12 +27,18 @@ pub(crate) fn number_of(reader: &mut Reader<'_>, id: &RunId) -> Result<Option<u6
 /// What logging needs to know of a run.
 pub(crate) fn target(reader: &mut Reader<'_>, id: &RunId) -> Result<Option<Target>> {
     let mut target = None;
-    reader.visit("SELECT number, name, lifecycle FROM run WHERE id = $1", &[id.into()], |row| {
+    reader.visit("SELECT number, name, lifecycle, COALESCE(seal, '') FROM run WHERE id = $1", &[id.into()], |row| {
         let (number, name) = (row.int(0)?.cast_unsigned(), row.text(1)?.to_owned());
-        target = Some(Target { number, name, lifecycle: Lifecycle::of(row.text(2)?) });
+        target = Some(Target { number, name, lifecycle: Lifecycle::of(row.text(2)?), is_sealed: !row.text(3)?.is_empty() });
         Ok(())
     })?;
     Ok(target)
+}
+
+/// Runs that were sealed when they ended, by number.
+pub(crate) fn sealed_runs(reader: &mut Reader<'_>, after: u64, limit: u64) -> Result<Vec<Run>> {
+    let sql = "SELECT * FROM run WHERE number > $1 AND seal IS NOT NULL ORDER BY number LIMIT $2";
+    reader.query(sql, &[after.into(), limit.into()])?.iter().map(Run::of).collect()
 }
 
 /// Newest first; ties by id.

@@ -3,7 +3,8 @@
 use lw_core::{Ctx, Draft, Result, RunId, Timestamp};
 use lw_store::Tx;
 
-use super::{NAME_TAG, Run, RunStatus, active, found};
+use super::{NAME_TAG, Run, RunStatus, active, found, target};
+use crate::seal::{self, Part};
 use crate::{ExperimentId, Lifecycle, Seal, Tracking, queries};
 
 /// What shall change about a run. What is not given stays as it is.
@@ -18,8 +19,7 @@ impl Tracking {
     /// Changes status, end or name of a run. A status that ends the run seals what it had logged by then.
     pub async fn update_run(&self, ctx: &Ctx, id: &RunId, update: RunUpdate) -> Result<Run> {
         let ends = update.status.is_some_and(RunStatus::is_end);
-        // Digesting a long history would keep everybody's writes waiting, so it is read beside them. What is logged meanwhile is
-        // logged after the seal.
+        // Digesting a long history would keep everybody's writes waiting, so it is read beside them.
         let seal = if ends { Some(self.seal(id).await?) } else { None };
         let id = id.clone();
         self.store.write(ctx, move |tx| apply(tx, &id, update, seal)).await
@@ -48,7 +48,9 @@ fn apply(tx: &mut Tx<'_>, id: &RunId, update: RunUpdate, seal: Option<Seal>) -> 
     if let Some(name) = update.name.filter(|name| !name.is_empty() && *name != run.name) {
         queries::put_tags(tx, run.number, [(NAME_TAG, name.as_str())].into_iter())?;
         rename(tx, id, &name)?;
-        run.name = name;
+        let target = target(tx, id)?;
+        seal::renew(tx, id, &target, &[Part::Tags])?;
+        run = found(tx, id)?;
     }
     if update.status.is_none() && update.ended_at.is_none() {
         return Ok(run);
@@ -58,6 +60,7 @@ fn apply(tx: &mut Tx<'_>, id: &RunId, update: RunUpdate, seal: Option<Seal>) -> 
     match (update.status, seal) {
         (None, _) => tx.record(Draft::new("run.update", run.subject()).change(run.change()))?,
         (Some(status), Some(seal)) => {
+            let seal = seal::at_end(tx, &run, seal)?;
             let payload = serde_json::json!({"status": status, "seal": seal});
             run.seal = Some(seal);
             tx.record(Draft::new("run.finish", run.subject()).payload(payload).change(run.change()))?

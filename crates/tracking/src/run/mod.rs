@@ -81,6 +81,8 @@ pub(crate) struct Target {
     pub number: u64,
     pub name: String,
     pub lifecycle: Lifecycle,
+    /// Whether the run has ended with a seal, which must be renewed then.
+    pub is_sealed: bool,
 }
 
 impl Run {

@@ -1,7 +1,7 @@
-use lw_core::{Subject, SubjectKind, Timestamp};
+use lw_core::{Digest, Subject, SubjectKind, Timestamp};
 use lw_store::testing::both;
-use lw_store::{EntryFilter, Mention};
-use lw_tracking::{Batch, Circumstances, Lifecycle, NewRun, RUN_NAME_MISMATCH, RUN_NOT_FOUND, RunStatus, RunUpdate};
+use lw_store::{EntryFilter, Finding, Mention, Verification};
+use lw_tracking::{Batch, Circumstances, Lifecycle, NewRun, RUN_NAME_MISMATCH, RUN_NOT_FOUND, RunStatus, RunUpdate, Tracking};
 
 use crate::with_run;
 
@@ -48,7 +48,95 @@ fn finishing_a_run_seals_what_it_logged() {
         let edit = "UPDATE run_metric SET metric_value = 0.9 WHERE is_nan = 0";
         store.write(&ctx, |tx| tx.execute(edit, &[])).await.unwrap();
         assert_ne!(tracking.seal(&run.id).await.unwrap().metrics, seal.metrics);
-        assert!(store.verify().await.unwrap().is_sound());
+        let found = verified(&store, &tracking).await;
+        let (subject, parts) = (run.subject(), vec!["metrics".to_owned()]);
+        assert_eq!((found.n_seals, found.findings), (1, vec![Finding::SealBroken { subject, parts }]));
+    });
+}
+
+async fn verified(store: &lw_store::Store, tracking: &Tracking) -> Verification {
+    let mut verification = store.verify().await.unwrap();
+    tracking.verify_seals(&mut verification).await.unwrap();
+    verification
+}
+
+#[test]
+fn edits_behind_our_back_are_found_in_every_part() {
+    for (edit, part) in [
+        ("UPDATE run_param SET param_value = '2'", "parameters"),
+        ("UPDATE run_latest_metric SET metric_value = 0.9", "metrics"),
+        ("DELETE FROM run_metric", "metrics"),
+        ("DELETE FROM run_tag WHERE tag_key = 'owner'", "tags"),
+        ("DELETE FROM run_artifact", "artifacts"),
+    ] {
+        both(move |store| async move {
+            let (tracking, ctx, _, run) = with_run(store.clone()).await;
+            let batch = Batch::default().param("l2", "1").metric("auc", 0.7, ctx.now(), 0).metric("auc", 0.8, ctx.now(), 1);
+            tracking.log(&ctx, &run.id, batch.tag("owner", "ana")).await.unwrap();
+            tracking.log_artifact(&ctx, &run.id, "a.txt", Digest::of(b"a"), 1).await.unwrap();
+            tracking.finish_run(&ctx, &run.id, RunStatus::Finished).await.unwrap();
+            assert!(verified(&store, &tracking).await.is_sound());
+            assert!(store.write(&ctx, move |tx| tx.execute(edit, &[])).await.unwrap() > 0, "{edit}");
+            let findings = verified(&store, &tracking).await.findings;
+            let want = Finding::SealBroken { subject: run.subject(), parts: vec![part.to_owned()] };
+            assert_eq!(findings, [want], "{edit}");
+        });
+    }
+}
+
+#[test]
+fn what_is_logged_after_the_end_renews_the_seal() {
+    both(|store| async move {
+        let (tracking, ctx, _, run) = with_run(store.clone()).await;
+        let first = Batch::default().metric("auc", 0.7, ctx.now(), 0);
+        tracking.log(&ctx, &run.id, first.clone()).await.unwrap();
+        let update = RunUpdate { status: Some(RunStatus::Finished), name: Some("named at its end".to_owned()), ended_at: None };
+        tracking.update_run(&ctx, &run.id, update).await.unwrap();
+        assert!(verified(&store, &tracking).await.is_sound(), "a name given with the end is sealed");
+
+        // Repeating what stands changes nothing.
+        tracking.log(&ctx, &run.id, first).await.unwrap();
+        tracking.log(&ctx, &run.id, Batch::default().tag("best", "yes").param("note", "late")).await.unwrap();
+        tracking.log(&ctx, &run.id, Batch::default().metric("auc", 0.9, ctx.now(), 5)).await.unwrap();
+        tracking.remove_tag(&ctx, &run.id, "best").await.unwrap();
+        tracking.log_artifact(&ctx, &run.id, "late.txt", Digest::of(b"late"), 4).await.unwrap();
+        tracking.update_run(&ctx, &run.id, RunUpdate { name: Some("renamed".to_owned()), ..RunUpdate::default() }).await.unwrap();
+        tracking.log(&ctx, &run.id, Batch::default().tag("mlflow.runName", "again")).await.unwrap();
+        let found = verified(&store, &tracking).await;
+        assert!(found.is_sound() && found.n_seals == 1, "{found:?}");
+        let filter = EntryFilter::about(run.subject(), Mention::Subject).action("run.reseal");
+        let parts: Vec<String> =
+            store.entries(filter).await.unwrap().iter().map(|entry| entry.payload["parts"].to_string()).collect();
+        let want =
+            [r#"["parameters","tags"]"#, r#"["metrics"]"#, r#"["tags"]"#, r#"["artifacts"]"#, r#"["tags"]"#, r#"["tags"]"#];
+        assert_eq!(parts, want);
+
+        store.write(&ctx, |tx| tx.execute("UPDATE run_latest_metric SET metric_value = 1.0", &[])).await.unwrap();
+        assert_eq!(verified(&store, &tracking).await.n_findings, 1, "a renewed seal still protects");
+    });
+}
+
+#[test]
+fn a_long_history_is_open_after_late_points_until_the_run_ends_again() {
+    both(|store| async move {
+        let (tracking, ctx, _, run) = with_run(store.clone()).await;
+        for batch in 0..11_i64 {
+            let points = (0..1000).map(|step| {
+                ("loss".to_owned(), lw_tracking::MetricPoint { value: 0.5, at: ctx.now(), step: batch * 1000 + step })
+            });
+            tracking.log(&ctx, &run.id, Batch { metrics: points.collect(), ..Batch::default() }).await.unwrap();
+        }
+        tracking.finish_run(&ctx, &run.id, RunStatus::Finished).await.unwrap();
+        for step in 20_000..20_003 {
+            tracking.log(&ctx, &run.id, Batch::default().metric("loss", 0.4, ctx.now(), step)).await.unwrap();
+        }
+        assert_eq!(tracking.run_info(&run.id).await.unwrap().seal.unwrap().metrics, None);
+        let filter = EntryFilter::about(run.subject(), Mention::Subject).action("run.reseal");
+        assert_eq!(store.entries(filter).await.unwrap().len(), 1, "it is opened once");
+        assert!(verified(&store, &tracking).await.is_sound());
+        tracking.finish_run(&ctx, &run.id, RunStatus::Finished).await.unwrap();
+        assert!(tracking.run_info(&run.id).await.unwrap().seal.unwrap().metrics.is_some());
+        assert!(verified(&store, &tracking).await.is_sound());
     });
 }
 
