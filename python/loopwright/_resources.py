@@ -79,7 +79,8 @@ class ModelVersion:
 
     @property
     def state(self) -> str:
-        """Where the version stands now: ``registered``, ``passed gates``, ``approved``, ``champion`` or ``refused by …``."""
+        """Where the version stands now: ``registered``, ``passed gates``, ``approved by 1 of 2``, ``approved``, ``canary``,
+        ``champion`` or ``refused by …``."""
         return str(self.show()["summary"]["state"])
 
     @property

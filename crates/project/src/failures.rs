@@ -23,4 +23,6 @@ pub const WORKSPACE_ELSEWHERE: Failure = Failure::new("workspace-elsewhere", Kin
 pub const REPLAY_STARTED: Failure = Failure::new("replay-needs-empty-workspace", Kind::Conflict);
 pub const COMMAND_FAILED: Failure = Failure::new("command-failed", Kind::Upstream);
 pub const NOTHING_TO_COMPARE: Failure = Failure::new("nothing-to-compare", Kind::NotFound);
+/// A newer version went live while this one waited.
+pub const VERSION_SUPERSEDED: Failure = Failure::new("version-superseded", Kind::Refused);
 pub const NOTHING_WAITS: Failure = Failure::new("nothing-waits", Kind::Conflict);

@@ -1,14 +1,16 @@
 //! Model versions between the registry and their endpoint: what may serve, and what serves.
 
-use lw_core::{Ctx, Digest, ModelName, Name, Result};
+use lw_core::{Ctx, Digest, Error, ModelName, Name, Result};
 use lw_registry::{
-    ModelVersion, Promotion, Readiness, Registry, Verdict, champion_in, promote_in, readiness_in, require_ready, roll_back_in,
+    ApprovalState, ModelVersion, Promotion, Readiness, Registry, Verdict, champion_in, check_reason, promote_in, readiness_in,
+    require_ready, roll_back_in,
 };
-use lw_serving::{Activation, Bundle, Deployment, Served, Serving};
+use lw_serving::{Activation, Bundle, Deployment, Routing, Served, Serving};
 use lw_store::Tx;
 
 use crate::definition::ModelDefinition;
-use crate::failures::{NOTHING_WAITS, UNKNOWN_MODEL};
+use crate::failures::{NOTHING_WAITS, UNKNOWN_MODEL, VERSION_SUPERSEDED};
+use crate::state;
 use crate::workspace::Workspace;
 
 /// Roles of a version's artifacts.
@@ -56,13 +58,38 @@ pub async fn standing(workspace: &Workspace, model: &Name) -> Result<Option<Depl
     }
 }
 
-/// How many people must approve: as for a first version, unless the champion came from the same definition.
+/// How many people must approve a version: as for a first one, unless the champion came from the same definition.
+#[derive(Debug, Clone)]
+pub struct ApprovalRule {
+    first: u64,
+    retrained: u64,
+    champion: Option<ModelVersion>,
+}
+
+impl ApprovalRule {
+    async fn of(workspace: &Workspace, model: &ModelDefinition) -> Result<Self> {
+        let champion = registry(workspace).champion(&model.model).await?;
+        let (first, retrained) = (u64::from(model.approvals.first), u64::from(model.approvals.retrained));
+        Ok(Self { first, retrained, champion })
+    }
+
+    pub fn needed(&self, version: &ModelVersion) -> u64 {
+        let is_retrained =
+            self.champion.as_ref().is_some_and(|champion| champion.recipe["definition"] == version.recipe["definition"]);
+        if is_retrained { self.retrained } else { self.first }
+    }
+}
+
 pub async fn approvals_needed(workspace: &Workspace, model: &ModelDefinition, version: u64) -> Result<u64> {
-    let registry = registry(workspace);
-    let candidate = registry.version(&model.model, version).await?;
-    let champion = registry.champion(&model.model).await?;
-    let is_retrained = champion.is_some_and(|champion| champion.recipe["definition"] == candidate.recipe["definition"]);
-    Ok(u64::from(if is_retrained { model.approvals.retrained } else { model.approvals.first }))
+    let candidate = registry(workspace).version(&model.model, version).await?;
+    Ok(ApprovalRule::of(workspace, model).await?.needed(&candidate))
+}
+
+/// The newer version that serves or is tried out already. Whoever approves the older one then has not seen that, and would bring back
+/// what was before; going back has a command of its own.
+pub fn superseded_by(version: u64, routing: &Routing) -> Option<u64> {
+    let canary = routing.canary.as_ref().map(|canary| canary.served.version);
+    [Some(routing.champion.version), canary].into_iter().flatten().filter(|live| *live > version).max()
 }
 
 async fn promotion(workspace: &Workspace, model: &ModelDefinition, version: u64) -> Result<Promotion> {
@@ -113,7 +140,7 @@ pub async fn activate(workspace: &Workspace, ctx: &Ctx, model: &ModelDefinition,
 /// elsewhere than the other. `generation` is the one that the caller saw; None stands for the one that stands now.
 ///
 /// # Errors
-/// `stale-generation`, `no-previous-deployment`, or `never-champion` if the version before was deployed past the registry.
+/// `reason-missing`, `stale-generation`, `no-previous-deployment`, or `never-champion` if the version before was deployed past the registry.
 pub async fn roll_back(
     serving: &Serving,
     ctx: &Ctx,
@@ -121,6 +148,7 @@ pub async fn roll_back(
     generation: Option<u64>,
     reason: &str,
 ) -> Result<Deployment> {
+    check_reason(reason)?;
     let why = reason.to_owned();
     let move_champion = move |tx: &mut Tx<'_>, deployment: &Deployment| {
         let Served { model, version, .. } = &deployment.routing.champion;
@@ -163,13 +191,28 @@ impl Workspace {
                 .hint("let its pipeline evaluate it first")
         })?;
         let (is_grant, seen) = (decision.verdict == Verdict::Granted, decision.report.unwrap_or(report.report));
+        let standing = standing(self, model).await?;
+        if let Some(newer) = standing.as_ref().filter(|_| is_grant).and_then(|standing| superseded_by(version, &standing.routing))
+        {
+            return Err(superseded(&registered, newer));
+        }
+        let before = registry.approvals(model, version).await?;
         let approval = if is_grant {
             registry.approve(ctx, model, version, &seen, decision.reason).await?
         } else {
             registry.refuse(ctx, model, version, &seen, decision.reason).await?
         };
-        let mut message =
-            format!("{} {} {}", approval.approver, if is_grant { "approved" } else { "refused" }, registered.label());
+        let verb = if is_grant { "approved" } else { "refused" };
+        let mut message = format!("{} {verb} {}", approval.approver, registered.label());
+        if before.contains(&approval) {
+            message.push_str(&format!(" already on {}, and counts once", approval.decided_at));
+        }
+        let effect = if is_grant {
+            self.missing_approvals(model, version).await?
+        } else {
+            self.take_back(ctx, &registered, standing, decision.reason).await?
+        };
+        message.extend(effect.map(|effect| format!("; {effect}")));
         let waiting = self.waiting_for_approval(model).await?;
         let run = waiting.into_iter().find(|(waiting, _)| *waiting == version);
         match run {
@@ -181,6 +224,64 @@ impl Workspace {
         }
         Ok(message)
     }
+
+    /// How many people must approve the versions of a model; None for a model that the applied project does not have.
+    pub async fn approval_rule(&self, model: &ModelName) -> Result<Option<ApprovalRule>> {
+        let (Ok(name), Some(running)) = (Name::parse(model.as_str()), state::running(self.store(), self.artifacts()).await?)
+        else {
+            return Ok(None);
+        };
+        match running.project.models.get(&name) {
+            Some(file) => ApprovalRule::of(self, &file.value).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// What a version lacks after one more person has approved it.
+    async fn missing_approvals(&self, model: &Name, version: u64) -> Result<Option<String>> {
+        let running = state::required(self.store(), self.artifacts()).await?;
+        let Some(file) = running.project.models.get(model) else { return Ok(None) };
+        Ok(match readiness(self, &file.value, version).await?.approvals {
+            ApprovalState::Waiting { n_missing, .. } => Some(format!("{n_missing} more approval(s) by other people are missing")),
+            _ => None,
+        })
+    }
+
+    /// What a refusal does to a version that answers requests already: a canary is withdrawn, since the champion beside it can answer
+    /// all of them. A champion stays, for nobody said what shall answer instead; the refusal tells how.
+    async fn take_back(
+        &self,
+        ctx: &Ctx,
+        version: &ModelVersion,
+        standing: Option<Deployment>,
+        reason: &str,
+    ) -> Result<Option<String>> {
+        let Some(Deployment { endpoint, generation, routing, .. }) = standing else { return Ok(None) };
+        if routing.champion.version == version.version {
+            return Ok(Some(format!(
+                "it still serves as champion until `loopwright rollback {endpoint} --reason …` or `loopwright retire {endpoint} \
+                 --reason …`"
+            )));
+        }
+        if routing.canary.as_ref().is_none_or(|canary| canary.served.version != version.version) {
+            return Ok(None);
+        }
+        let reason = format!("{} withdrawn: refused by {}: {reason}", version.label(), ctx.actor);
+        let routing = Routing { canary: None, ..routing };
+        let champion = routing.champion.to_string();
+        let activation = Activation { endpoint, expected_generation: generation, routing, reason };
+        self.serving().activate_if(ctx, activation, |_, _| Ok(())).await?;
+        Ok(Some(format!("it is a canary no more, {champion} answers every request")))
+    }
+}
+
+fn superseded(version: &ModelVersion, newer: u64) -> Error {
+    let (model, label) = (&version.model, version.label());
+    VERSION_SUPERSEDED
+        .error(format!("{label} is superseded: {model}@{newer} went live while it waited, so that an approval would put back what is older"))
+        .hint(format!(
+            "`loopwright reject {label} --reason …` ends its wait; `loopwright rollback {model} --reason …` goes back to what served before"
+        ))
 }
 
 /// What a person decides about a version.
@@ -200,3 +301,27 @@ impl<'a> Decision<'a> {
 }
 
 const RECENT_RUNS: u64 = 50;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lw_serving::Canary;
+
+    #[track_caller]
+    fn check(version: u64, champion: u64, canary: Option<u64>, want: Option<u64>) {
+        let served = |version| Served { model: Name::parse("churn").unwrap(), version, bundle: Digest::of(b"bundle") };
+        let canary = canary.map(|version| Canary { served: served(version), share: 0.1 });
+        let routing = Routing { champion: served(champion), canary, shadows: Vec::new() };
+        assert_eq!(superseded_by(version, &routing), want);
+    }
+
+    #[test]
+    fn an_older_version_is_superseded_by_what_went_live_since() {
+        check(2, 1, None, None);
+        check(2, 2, None, None);
+        check(2, 3, None, Some(3));
+        check(2, 1, Some(3), Some(3));
+        check(2, 1, Some(2), None);
+        check(1, 2, Some(3), Some(3));
+    }
+}

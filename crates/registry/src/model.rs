@@ -134,6 +134,8 @@ pub(crate) fn exists(name: &ModelName) -> lw_core::Error {
 
 pub(crate) fn found(reader: &mut Reader<'_>, name: &ModelName) -> Result<Model> {
     queries::model(reader, name)?.ok_or_else(|| {
-        MODEL_NOT_FOUND.error(format!("there is no model `{name}`")).hint("`loopwright apply` registers the models of a project")
+        MODEL_NOT_FOUND
+            .error(format!("there is no model `{name}`"))
+            .hint(format!("the first run of an applied model registers it: `loopwright run {name}`"))
     })
 }

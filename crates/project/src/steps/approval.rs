@@ -22,6 +22,9 @@ pub async fn run(step: &Step) -> Result<StepOutput> {
     match readiness(&step.workspace, model, registered.version).await?.approvals {
         ApprovalState::Granted { .. } => Ok(StepOutput::done(json!({ "approved": true, "needed": n_needed }))),
         ApprovalState::Refused { .. } => Ok(StepOutput::done(json!({ "approved": false, "needed": n_needed }))),
-        _ => Ok(StepOutput::waiting(&format!("{}@{} waits for {n_needed} approval(s)", model.model, registered.version))),
+        ApprovalState::Waiting { n_missing, granted_by } => {
+            let more = if granted_by.is_empty() { "" } else { "more " };
+            Ok(StepOutput::waiting(&format!("{}@{} waits for {n_missing} {more}approval(s)", model.model, registered.version)))
+        }
     }
 }

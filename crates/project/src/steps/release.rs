@@ -1,6 +1,6 @@
 //! An approved version in front of traffic: alone if it is the first, as a canary beside the champion otherwise.
 
-use lw_core::{Ctx, Result};
+use lw_core::{Ctx, Failure, Result};
 use lw_pipelines::StepOutput;
 use lw_serving::{Activation, Canary, Routing};
 use serde_json::{Value, json};
@@ -9,9 +9,10 @@ use super::Step;
 use super::gate::Gated;
 use super::register::Registered;
 use crate::definition::ModelDefinition;
+use crate::failures::VERSION_SUPERSEDED;
 use crate::features::{materialize, registered};
 use crate::project::Project;
-use crate::versions::{activate, served, standing};
+use crate::versions::{activate, served, standing, superseded_by};
 use crate::workspace::Workspace;
 
 pub async fn run(step: &Step) -> Result<StepOutput> {
@@ -21,13 +22,25 @@ pub async fn run(step: &Step) -> Result<StepOutput> {
     let approval: Value = step.upstream("approval")?;
     let version = registered.version;
     if !gated.passed || approval["approved"] != true {
-        let reason = if gated.passed { "refused by its approvers".to_owned() } else { gated.summary };
-        step.log(format!("{}@{version} does not go live: {reason}", model.model));
-        return Ok(StepOutput::done(json!({ "version": version, "released": false, "reason": reason })));
+        let (reason, code) = match gated.passed {
+            true => ("refused by its approvers".to_owned(), lw_registry::APPROVALS_MISSING),
+            false => (gated.summary, lw_registry::GATES_REFUSED),
+        };
+        return Ok(kept_back(step, model, version, &reason, code));
+    }
+    let deployment = standing(&step.workspace, &model.model).await?;
+    if let Some(newer) = deployment.and_then(|deployment| superseded_by(version, &deployment.routing)) {
+        let reason = format!("superseded by {}@{newer}, which went live before", model.model);
+        return Ok(kept_back(step, model, version, &reason, VERSION_SUPERSEDED));
     }
     let how = release_version(&step.workspace, &step.context.ctx, &step.project, model, version).await?;
     step.log(&how);
     Ok(StepOutput::done(json!({ "version": version, "released": true, "reason": how })))
+}
+
+fn kept_back(step: &Step, model: &ModelDefinition, version: u64, reason: &str, failure: Failure) -> StepOutput {
+    step.log(format!("{}@{version} does not go live: {reason}", model.model));
+    StepOutput::done(json!({ "version": version, "released": false, "reason": reason, "code": failure.code }))
 }
 
 /// Puts a version behind its endpoint and says how.

@@ -3,8 +3,8 @@
 use axum::extract::{Extension, Path, State};
 use lw_core::{Ctx, Digest, ModelName, Name, Timestamp};
 use lw_pipelines::Start;
-use lw_project::Decision;
-use lw_registry::{Alias, ApprovalState, ModelVersion, Registry, Verdict};
+use lw_project::{ApprovalRule, Decision};
+use lw_registry::{Alias, ApprovalState, GateDecision, ModelVersion, Registry, Verdict};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -82,26 +82,66 @@ struct VersionView {
     approvals: Vec<lw_registry::Approval>,
 }
 
-async fn view(registry: &Registry, version: &ModelVersion) -> lw_core::Result<VersionView> {
+/// What the state of a version follows from besides its own records.
+struct Surroundings {
+    rule: Option<ApprovalRule>,
+    canary: Option<u64>,
+}
+
+impl Surroundings {
+    async fn of(app: &App, model: &ModelName) -> lw_core::Result<Self> {
+        let rule = match app.workspace() {
+            Ok(workspace) => workspace.approval_rule(model).await?,
+            Err(_) => None,
+        };
+        let canary = match Name::parse(model.as_str()) {
+            Ok(endpoint) => {
+                lw_serving::current(app.store(), &endpoint).await.ok().and_then(|deployment| deployment.routing.canary)
+            }
+            Err(_) => None,
+        };
+        Ok(Self { rule, canary: canary.map(|canary| canary.served.version) })
+    }
+}
+
+/// Where a version stands, in the words of lists.
+fn state(
+    around: &Surroundings,
+    version: &ModelVersion,
+    aliases: &[Alias],
+    decision: Option<&GateDecision>,
+    approvals: &[lw_registry::Approval],
+) -> String {
+    if aliases.contains(&Alias::champion()) {
+        return "champion".to_owned();
+    }
+    if around.canary == Some(version.version) {
+        return "canary".to_owned();
+    }
+    let Some(decision) = decision else { return "registered".to_owned() };
+    if !decision.outcome.has_passed() {
+        return "refused by gates".to_owned();
+    }
+    let n_needed = around.rule.as_ref().map_or(1, |rule| rule.needed(version));
+    match lw_registry::standing(version, &decision.report, approvals, n_needed) {
+        ApprovalState::Refused { .. } => "refused by approvers".to_owned(),
+        ApprovalState::Granted { by } if !by.is_empty() => "approved".to_owned(),
+        ApprovalState::Waiting { granted_by, .. } if !granted_by.is_empty() => {
+            format!("approved by {} of {n_needed}", granted_by.len())
+        }
+        _ => "passed gates".to_owned(),
+    }
+}
+
+async fn view(registry: &Registry, around: &Surroundings, version: &ModelVersion) -> lw_core::Result<VersionView> {
     let decision = registry.gate_decision(&version.model, version.version).await?;
     let approvals = registry.approvals(&version.model, version.version).await?;
     let aliases = registry.aliases(&version.model).await?;
     let aliases: Vec<Alias> =
         aliases.into_iter().filter(|pointer| pointer.version == version.version).map(|pointer| pointer.alias).collect();
-    // How many approvals a version needs follows from its project; one that stands is told as such.
-    let report = decision.as_ref().map(|decision| decision.report);
-    let approved = report.map(|report| lw_registry::standing(version, &report, &approvals, 1));
-    let state = match (&decision, approved) {
-        _ if aliases.contains(&Alias::champion()) => "champion",
-        (Some(decision), _) if !decision.outcome.has_passed() => "refused by gates",
-        (_, Some(ApprovalState::Refused { .. })) => "refused by approvers",
-        (_, Some(ApprovalState::Granted { .. })) => "approved",
-        (Some(_), _) => "passed gates",
-        (None, _) => "registered",
-    };
     Ok(VersionView {
         version: version.version,
-        state: state.to_owned(),
+        state: state(around, version, &aliases, decision.as_ref(), &approvals),
         trainer: version.recipe["trainer"].clone(),
         created_at: version.registered_at,
         author: version.author.to_string(),
@@ -121,9 +161,10 @@ async fn versions(
 ) -> Answer<axum::Json<Value>> {
     let (registry, model) = (registry(&app), ModelName::parse(&model)?);
     registry.model(&model).await?;
+    let around = Surroundings::of(&app, &model).await?;
     let mut items = Vec::new();
     for version in registry.versions(&model, page.before, page.limit.unwrap_or(100)).await? {
-        items.push(view(&registry, &version).await?);
+        items.push(view(&registry, &around, &version).await?);
     }
     Ok(axum::Json(json!({ "items": items })))
 }
@@ -132,7 +173,8 @@ async fn version(State(app): State<App>, Path((model, number)): Path<(String, u6
     let registry = registry(&app);
     let version = registry.version(ModelName::parse(&model)?, number).await?;
     let report = registry.report(&version.model, number).await?;
-    let summary = view(&registry, &version).await?;
+    let around = Surroundings::of(&app, &version.model).await?;
+    let summary = view(&registry, &around, &version).await?;
     Ok(axum::Json(json!({
         "summary": summary,
         "recipe": version.recipe,

@@ -101,8 +101,12 @@ fn error(run: &RunView) -> Option<Value> {
         return Some(json!({ "code": error.code, "message": error.message }));
     }
     is_refused(run).then(|| {
-        let hint = format!("`loopwright why {}` shows the numbers", run.summary.pipeline);
-        json!({ "code": "gates-refused", "kind": "refused", "message": message(run), "hint": hint })
+        let version = outputs(run, "release").and_then(|release| release["version"].as_u64());
+        let version = version.map_or_else(String::new, |version| format!("@{version}"));
+        let hint = format!("`loopwright why {}{version}` shows the numbers and who said no", run.summary.pipeline);
+        // Runs of before tell no code; gates had refused most of them.
+        let code = outputs(run, "release").and_then(|release| release["code"].as_str()).unwrap_or("gates-refused");
+        json!({ "code": code, "kind": "refused", "message": message(run), "hint": hint })
     })
 }
 
