@@ -77,6 +77,7 @@ pub async fn version_of(face: &Face, ctx: &Ctx, recorded: RecordedVersion) -> An
         signature: content.signature,
         lineage: lineage(run.as_ref(), model_facts.as_ref(), copied.as_ref()),
         artifacts: content.artifacts,
+        hands: lw_registry::Hands::new(),
     };
     let origin = Origin {
         source: recorded.source,

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::protection::{Deed, permit};
 use crate::state::VersionState;
-use crate::{ClientVersion, Model, ModelVersion, Registry, Stage, VERSION_TAKEN, model, queries, tag};
+use crate::{ClientVersion, Hand, Model, ModelVersion, Registry, Stage, VERSION_TAKEN, model, queries, tag};
 
 const IMPORT: &str = "model_version.import";
 
@@ -91,8 +91,11 @@ fn adopt_version(tx: &mut Tx<'_>, adopted: AdoptedVersion) -> Result<Option<lw_c
     let AdoptedVersion { wanted, version, stage, registered_at, updated_at, source } = adopted;
     let ClientVersion { new, origin, description, tags } = wanted;
     model::found(tx, &new.model)?;
+    let mut hands = new.hands.clone();
+    hands.insert(Hand::Registered, tx.actor().clone());
     let version = ModelVersion {
         version,
+        hands,
         digest: new.digest(),
         recipe: new.recipe,
         signature: new.signature,

@@ -111,7 +111,10 @@ fn roles_add_up_and_every_change_is_an_entry() {
         add(&identities, &admin, "bo", &[Role::Viewer]).await.unwrap();
         for name in ["bo", "Bo", "BO"] {
             let taken = add(&identities, &admin, name, &[]).await.unwrap_err();
-            assert!(taken.is(ACTOR_EXISTS) && taken.message().contains("`bo`"), "names that differ in capital letters are one: {taken:?}");
+            assert!(
+                taken.is(ACTOR_EXISTS) && taken.message().contains("`bo`"),
+                "names that differ in capital letters are one: {taken:?}"
+            );
         }
         let change = |grant: &[Role], revoke: &[Role]| RoleChange {
             grant: grant.iter().copied().collect(),

@@ -54,7 +54,6 @@ fn type_of(question: &str) -> Option<&'static Type> {
         "mlflowGetRun" => &shape::GET_RUN,
         "mlflowGetMetricHistoryBulkInterval" => &shape::METRIC_HISTORY,
         "mlflowListArtifacts" => &shape::LIST_ARTIFACTS,
-        "mlflowListArtifacts" => artifacts::of_run::list(face, message).await.map(IntoResponse::into_response),
         "mlflowSearchModelVersions" => &shape::SEARCH_VERSIONS,
         "mlflowSearchRuns" => &shape::SEARCH_RUNS,
         "mlflowSearchDatasets" => &shape::SEARCH_DATASETS,

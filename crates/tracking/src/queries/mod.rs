@@ -26,9 +26,10 @@ pub(crate) use self::logged_models::{
     model_tags_of, put_model_tags, remove_model_tag,
 };
 pub(crate) use self::metrics::{
-    digest_points, insert_latest, insert_points, latest_of, points, replace_latest, visit_points, visit_points_by_step,
+    count_points, digest_points, insert_latest, insert_points, latest_of, points, replace_latest, visit_points,
+    visit_points_by_step,
 };
-pub(crate) use self::runs::{latest_points_of, next_run_number, number_of, run, runs, runs_by_ids, target};
+pub(crate) use self::runs::{latest_points_of, next_run_number, number_of, run, runs, runs_by_ids, sealed_runs, target};
 pub(crate) use self::search::{experiment_ids, logged_model_ids, run_ids};
 pub(crate) use self::texts::{insert_params, params_of, params_of_one, put_tags, remove_tag, tag_of, tags_of, tags_of_one};
 
