@@ -71,7 +71,9 @@ impl Seal {
                 let datasets = queries::datasets_of(reader, std::slice::from_ref(&run.id))?.remove(&run.id).unwrap_or_default();
                 self.datasets = Digest::of_json(&datasets);
             }
-            Part::Artifacts => self.artifacts = Digest::of_json(&artifact::queries::below(reader, &(&run.id).into(), "")?),
+            Part::Artifacts => {
+                self.artifacts = Digest::of_json(&artifact::queries::below(reader, &(&run.id).into(), "")?);
+            }
         }
         Ok(())
     }
@@ -150,6 +152,14 @@ pub(crate) fn at_end(tx: &mut Tx<'_>, run: &Run, read: Seal) -> Result<Seal> {
     if queries::count_points(tx, run.number)? == read.n_points { with_small_parts(tx, run, read) } else { of(tx, run) }
 }
 
+/// [`renew`] for whoever has not looked at the run.
+pub(crate) fn renew_of(tx: &mut Tx<'_>, id: &RunId, parts: &[Part]) -> Result<()> {
+    match queries::target(tx, id)? {
+        Some(target) => renew(tx, id, &target, parts),
+        None => Ok(()),
+    }
+}
+
 /// Keeps the seal of a run true that something is logged to after its end.
 pub(crate) fn renew(tx: &mut Tx<'_>, id: &RunId, target: &Target, parts: &[Part]) -> Result<()> {
     if !target.is_sealed {
@@ -165,7 +175,7 @@ pub(crate) fn renew(tx: &mut Tx<'_>, id: &RunId, target: &Target, parts: &[Part]
         return Ok(());
     }
     let mut changed = before.differences(&seal);
-    if seal.metrics.is_none() {
+    if before.metrics.is_some() && seal.metrics.is_none() {
         changed.push("metrics, which are sealed no more".to_owned());
     }
     let payload = serde_json::json!({"seal": seal, "parts": changed});

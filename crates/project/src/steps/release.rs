@@ -22,11 +22,12 @@ pub async fn run(step: &Step) -> Result<StepOutput> {
     let approval: Value = step.upstream("approval")?;
     let version = registered.version;
     if !gated.passed || approval["approved"] != true {
-        let (reason, code) = match gated.passed {
-            true => ("refused by its approvers".to_owned(), lw_registry::APPROVALS_MISSING),
-            false => (gated.summary, lw_registry::GATES_REFUSED),
+        let (reason, failure) = if gated.passed {
+            ("refused by its approvers".to_owned(), lw_registry::APPROVALS_MISSING)
+        } else {
+            (gated.summary, lw_registry::GATES_REFUSED)
         };
-        return Ok(kept_back(step, model, version, &reason, code));
+        return Ok(kept_back(step, model, version, &reason, failure));
     }
     let deployment = standing(&step.workspace, &model.model).await?;
     if let Some(newer) = deployment.and_then(|deployment| superseded_by(version, &deployment.routing)) {

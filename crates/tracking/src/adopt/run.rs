@@ -9,6 +9,7 @@ use super::{Adopted, waits_for_its_import};
 use crate::batch::MAX_TAG_CHARS;
 use crate::key::{MAX_KEY_CHARS, check_length, truncated};
 use crate::run::{NAME_TAG, found};
+use crate::seal;
 use crate::{Circumstances, ExperimentId, Lifecycle, Run, RunStatus, Seal, Tracking, experiment, location, names, queries};
 
 /// A run that another server recorded.
@@ -106,6 +107,10 @@ fn finish(tx: &mut Tx<'_>, id: &RunId, end: RunEnd, seal: Option<Seal>) -> Resul
     if before.seal.is_some() || before.lifecycle == Lifecycle::Deleted {
         return Ok(before);
     }
+    let seal = match seal {
+        Some(seal) => Some(seal::at_end(tx, &before, seal)?),
+        None => None,
+    };
     let mut run = Run { status: end.status, ended_at: end.ended_at, seal, ..before.clone() };
     if end.is_deleted {
         (run.lifecycle, run.deleted_at) = (Lifecycle::Deleted, Some(end.deleted_at.unwrap_or(tx.now())));

@@ -117,20 +117,19 @@ impl Tracking {
         self.store
             .write(ctx, move |tx| {
                 must_exist(tx, &owner)?;
-                let n_files = queries::remove(tx, &owner, &path)?;
+                let n_removed = queries::remove(tx, &owner, &path)?;
                 renew_seal(tx, &owner)?;
-                Ok(n_files)
+                Ok(n_removed)
             })
             .await
     }
 }
 
-/// Keeps the seal of a run that has ended true to its files.
+/// A run that has ended is sealed with its artifacts, too.
 fn renew_seal(tx: &mut Tx<'_>, owner: &ArtifactOwner) -> Result<()> {
-    let ArtifactOwner::Run(id) = owner else { return Ok(()) };
-    match crate::queries::target(tx, id)? {
-        Some(target) => seal::renew(tx, id, &target, &[Part::Artifacts]),
-        None => Ok(()),
+    match owner {
+        ArtifactOwner::Run(id) => seal::renew_of(tx, id, &[Part::Artifacts]),
+        _ => Ok(()),
     }
 }
 

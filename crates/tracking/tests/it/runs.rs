@@ -67,7 +67,7 @@ fn edits_behind_our_back_are_found_in_every_part() {
         ("UPDATE run_latest_metric SET metric_value = 0.9", "metrics"),
         ("DELETE FROM run_metric", "metrics"),
         ("DELETE FROM run_tag WHERE tag_key = 'owner'", "tags"),
-        ("DELETE FROM run_artifact", "artifacts"),
+        ("DELETE FROM artifact", "artifacts"),
     ] {
         both(move |store| async move {
             let (tracking, ctx, _, run) = with_run(store.clone()).await;
