@@ -86,9 +86,9 @@ def test_a_model_is_registered_and_loaded_by_every_name(client, experiment, name
     assert (version.run_id, version.status, version.source) == (active.info.run_id, "READY", f"models:/{info.model_id}")
     with mlflow.start_run():
         mlflow.sklearn.log_model(line(), name="line", registered_model_name=name, **PLAIN)
-    client.set_registered_model_alias(name, "champion", "1")
+    client.set_registered_model_alias(name, "best", "1")
     client.transition_model_version_stage(name, "2", "Staging")
-    for uri in (f"models:/{name}/1", f"models:/{name}@champion", f"models:/{name}/Staging", f"models:/{name}/latest", f"models:/{info.model_id}"):
+    for uri in (f"models:/{name}/1", f"models:/{name}@best", f"models:/{name}/Staging", f"models:/{name}/latest", f"models:/{info.model_id}"):
         assert mlflow.pyfunc.load_model(uri).predict(numpy.array([[2.0]]))[0] == pytest.approx(4)
     by_run = mlflow.register_model(f"runs:/{active.info.run_id}/line", name)
     by_id = mlflow.register_model(f"models:/{info.model_id}", name, tags={"k": "v"})

@@ -31,8 +31,6 @@ METRICS = [
     log("minus infinity as a text", "-Infinity", "ninf"),
     log("a number as a text", "1.5", "text"),
     log("a text that is no number", "abc", "bad"),
-    log("a truth value", True, "truth"),
-    log("a list", [1], "list"),
     log("null", None, "null"),
     log("a large number", 1e308, "large"),
     log("a whole number", 3, "whole"),
@@ -40,8 +38,6 @@ METRICS = [
     log("an unknown field", 1, "unknown", zzz=1),
     log("whole numbers as texts", 1, "texts", "3", "12"),
     log("a step that is no number", 1, "m", "x"),
-    log("a step beyond 64 bits", 1, "m", 2**63),
-    log("a float for a step", 1, "m", 1.5),
     log("a float that is whole for a step", 1, "wholestep", 2.0),
     log("a key of 250", 1, "a" * 250),
     log("a key of 251", 1, "a" * 251),
@@ -63,6 +59,10 @@ METRICS = [
     get("all that was logged", "runs/get", {"run_id": "$run"}),
     post("end the run", "runs/update", {"run_id": "$run", "status": "FINISHED"}),
     log("log to a finished run", 1, "late"),
+    log("a truth value", True, "truth"),
+    log("a list", [1], "list"),
+    log("a step beyond 64 bits", 1, "m", 2**63),
+    log("a float for a step", 1, "m", 1.5),
 ]
 
 LATEST = [
@@ -116,7 +116,6 @@ BATCH = [
         "runs/log-batch",
         {"run_id": "$run", "params": [{"key": "alike", "value": "1"}, {"key": "alike", "value": "1"}]},
     ),
-    post("with a bad metric's value", "runs/log-batch", {"run_id": "$run", "metrics": [{"key": "never", "value": "abc", "timestamp": 1}]}),
     post("with a metric without a time", "runs/log-batch", {"run_id": "$run", "metrics": [{"key": "never", "value": 1}]}),
     post("with a metric without a value", "runs/log-batch", {"run_id": "$run", "metrics": [{"key": "never", "timestamp": 1}]}),
     post("with a metric's key of 251", "runs/log-batch", {"run_id": "$run", "metrics": [{"key": "k" * 251, "value": 1, "timestamp": 1}]}),
@@ -127,6 +126,7 @@ BATCH = [
     post("to a missing run", "runs/log-batch", {"run_id": "0" * 32, "metrics": points(1)}),
     post("empty, to a missing run", "runs/log-batch", {"run_id": "0" * 32}),
     get("what is there after all", "runs/get", {"run_id": "$run"}),
+    post("with a bad metric's value", "runs/log-batch", {"run_id": "$run", "metrics": [{"key": "never", "value": "abc", "timestamp": 1}]}),
 ]
 
 HISTORY = [

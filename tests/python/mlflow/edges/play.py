@@ -121,11 +121,20 @@ def shown(edge: Edge, status: int, kind: str, body, known: dict[str, str]) -> di
     return {"status": status, "kind": kind.split(";")[0], "body": neutral(body, known)}
 
 
+def is_a_set(values: list) -> bool:
+    """Whether a list is in no order: parameters, tags and the latest metrics of a run, its inputs. Databases give them as they lie."""
+    keys = [value.get("key") for value in values if isinstance(value, dict)]
+    if keys and None not in keys and len(set(keys)) == len(keys):
+        return True
+    return any(isinstance(value, dict) and ("dataset" in value or "digest" in value) for value in values)
+
+
 def neutral(value, known: dict[str, str], key: str = ""):
     if isinstance(value, dict):
         return {name: neutral(inner, known, name) for name, inner in sorted(value.items())}
     if isinstance(value, list):
-        return [neutral(inner, known, key) for inner in value]
+        inner = [neutral(inner, known, key) for inner in value]
+        return sorted(inner, key=json.dumps) if is_a_set(inner) else inner
     if isinstance(value, int) and not isinstance(value, bool):
         return "#milliseconds" if value in MILLISECONDS else "#experiment" if key == "experiment_id" else value
     if not isinstance(value, str):

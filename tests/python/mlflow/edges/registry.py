@@ -199,9 +199,10 @@ LOGGED = [
     delete("delete a tag", "logged-models/$model/tags/a"),
     delete("delete a missing tag", "logged-models/$model/tags/a"),
     delete("delete a tag of a missing one", "logged-models/m-none/tags/a"),
-    post("log parameters", "logged-models/$model/params", {"params": [{"key": "q", "value": "2"}]}),
-    post("log a parameter anew", "logged-models/$model/params", {"params": [{"key": "q", "value": "3"}]}, show="status"),
-    post("log parameters of a missing one", "logged-models/m-none/params", {"params": [{"key": "q", "value": "2"}]}),
+    post("log parameters", "logged-models/$model/params", {"model_id": "$model", "params": [{"key": "q", "value": "2"}]}),
+    post("log parameters without the id in the body", "logged-models/$model/params", {"params": [{"key": "q", "value": "2"}]}),
+    post("log a parameter anew", "logged-models/$model/params", {"model_id": "$model", "params": [{"key": "q", "value": "3"}]}, show="status"),
+    post("log parameters of a missing one", "logged-models/m-none/params", {"model_id": "m-none", "params": [{"key": "q", "value": "2"}]}),
     post(
         "log a metric",
         "runs/log-metric",

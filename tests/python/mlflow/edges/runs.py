@@ -14,7 +14,6 @@ EXPERIMENTS = [
     post(
         "create with tags", "experiments/create", {"name": "tagged-$unique", "tags": [{"key": "a", "value": "b"}]}, keep={"tagged": "experiment_id"}
     ),
-    post("create with a list for tags' texts", "experiments/create", {"name": "bad-$unique", "tags": ["a"]}),
     post(
         "create with a location of one's own",
         "experiments/create",
@@ -173,7 +172,6 @@ INPUTS = [
         "runs/log-inputs",
         {"run_id": "$run", "datasets": [{"dataset": {"name": "d", "source_type": "local", "source": "{}"}}]},
     ),
-    post("log one without its data set", "runs/log-inputs", {"run_id": "$run", "datasets": [{"tags": []}]}),
     post("log none", "runs/log-inputs", {"run_id": "$run"}),
     post("log to a missing run", "runs/log-inputs", {"run_id": "0" * 32, "datasets": []}),
     post("log without a run", "runs/log-inputs", {"datasets": []}),
@@ -197,4 +195,5 @@ INPUTS = [
     post("log an output to a missing run", "runs/outputs", {"run_id": "0" * 32, "models": [{"model_id": "$model", "step": 0}]}),
     post("log a model as input", "runs/log-inputs", {"run_id": "$run", "models": [{"model_id": "$model"}]}),
     get("inputs and outputs", "runs/get", {"run_id": "$run"}),
+    post("log one without its data set", "runs/log-inputs", {"run_id": "$run", "datasets": [{"tags": []}]}),
 ]
