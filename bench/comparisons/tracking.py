@@ -16,6 +16,7 @@ import statistics
 import subprocess
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -140,8 +141,8 @@ class Tracking:
         self.folder = paths.WORK / "tracking" / (self.name.lower().replace(" ", "-").replace(",", "") + ("-postgres" if database else ""))
 
     def round(self) -> dict[str, float]:
-        shutil.rmtree(self.folder, ignore_errors=True)
-        self.folder.mkdir(parents=True)
+        shutil.rmtree(self.folder / "empty", ignore_errors=True)
+        (self.folder / "empty").mkdir(parents=True)
         port = free_port()
         server = self.start(port, is_filled=False)
         try:
@@ -177,34 +178,64 @@ class Loopwright(Tracking):
     n_searches = 50
 
     def prepare(self) -> str:
+        """Fills a workspace through the API, once; each round goes on with it."""
         paths.ours("loopwright")
         if self.database:
             self.database.open()
+            self.addresses = {is_filled: self.database.fresh(f"ours_{is_filled}".lower()) for is_filled in (True, False)}
+        shutil.rmtree(self.folder, ignore_errors=True)
+        (self.folder / "filled").mkdir(parents=True)
+        port = free_port()
+        server = self.start(port, is_filled=True)
+        try:
+            server.wait_for_200(port, "/health", timeout=60)
+            self.filled = fill(port, self.token())
+        finally:
+            server.stop()
         return paths.our_version()
+
+    def token(self) -> str:
+        return (self.folder / "filled" / "workspace" / "token").read_text().strip()
 
     def start(self, port: int, is_filled: bool) -> Server:
         folder = self.folder / ("filled" if is_filled else "empty")
-        folder.mkdir(exist_ok=True)
-        store = ["--metadata", self.database.fresh(folder.name)] if self.database else []
+        if self.database and not is_filled:
+            self.addresses[False] = self.database.fresh("ours_false")
+        store = ["--metadata", self.addresses[is_filled]] if self.database else []
         command = [str(paths.ours("loopwright")), "--project", str(folder), "--workspace", str(folder / "workspace"), *store]
         return Server([*command, "up", "--listen", f"127.0.0.1:{port}"], folder / "server.log", folder=folder)
 
     def contents(self, port: int) -> tuple[str | None, str, str]:
-        token = (self.folder / "filled" / "workspace" / "token").read_text().strip()
-        caller = Caller(port, token)
-        searched = caller.create_experiment("searched")
-        for number in range(N_RUNS):
-            chance = random.Random(number)
-            tags = [{"key": "team", "value": f"t{number % 7}"}, {"key": "mlflow.user", "value": "b"}]
-            run = caller.create_run(searched, start_time=TIME + number, run_name=f"run-{number}", tags=tags)
-            metrics = [{"key": f"m{index}", "value": chance.random(), "timestamp": TIME, "step": 0} for index in range(5)]
-            params = [{"key": f"p{index}", "value": str(chance.randint(0, 9))} for index in range(5)]
-            caller.post("runs/log-batch", {"run_id": run, "metrics": metrics, "params": params})
-        long_run = caller.create_run(caller.create_experiment("history"))
-        for begin in range(0, N_POINTS, 1000):
-            points = [{"key": "loss", "value": 1 / (1 + step), "timestamp": TIME + step, "step": step} for step in range(begin, begin + 1000)]
-            caller.post("runs/log-batch", {"run_id": long_run, "metrics": points})
-        return token, searched, long_run
+        return self.token(), *self.filled
+
+
+def fill(port: int, token: str) -> tuple[str, str]:
+    """Writes the runs and the long metric through the API, with connections side by side, which share commits."""
+    local = threading.local()
+
+    def caller() -> Caller:
+        if not hasattr(local, "caller"):
+            local.caller = Caller(port, token)
+        return local.caller
+
+    def write_run(number: int) -> None:
+        chance = random.Random(number)
+        tags = [{"key": "team", "value": f"t{number % 7}"}, {"key": "mlflow.user", "value": "b"}]
+        run = caller().create_run(searched, start_time=TIME + number, run_name=f"run-{number}", tags=tags)
+        metrics = [{"key": f"m{index}", "value": chance.random(), "timestamp": TIME, "step": 0} for index in range(5)]
+        params = [{"key": f"p{index}", "value": str(chance.randint(0, 9))} for index in range(5)]
+        caller().post("runs/log-batch", {"run_id": run, "metrics": metrics, "params": params})
+
+    def write_points(begin: int) -> None:
+        points = [{"key": "loss", "value": 1 / (1 + step), "timestamp": TIME + step, "step": step} for step in range(begin, begin + 1000)]
+        caller().post("runs/log-batch", {"run_id": long_run, "metrics": points})
+
+    searched = caller().create_experiment("searched")
+    long_run = caller().create_run(caller().create_experiment("history"))
+    with ThreadPoolExecutor(32) as pool:
+        list(pool.map(write_run, range(N_RUNS)))
+        list(pool.map(write_points, range(0, N_POINTS, 1000)))
+    return searched, long_run
 
 
 class Mlflow(Tracking):
@@ -252,12 +283,13 @@ class Mlflow(Tracking):
         if self.database:
             uri = self.uri if is_filled else self.database.fresh("mlflow_empty").replace("postgres://", "postgresql+psycopg2://")
         else:
-            uri = f"sqlite:///{self.folder}/mlflow-{is_filled}.db"
+            file = self.folder / "empty" / f"mlflow-{is_filled}.db"
             if is_filled:
-                shutil.copy(self.cache, self.folder / "mlflow-True.db")
-        store = ["--backend-store-uri", uri, "--artifacts-destination", str(self.folder / "artifacts")]
+                shutil.copy(self.cache, file)
+            uri = f"sqlite:///{file}"
+        store = ["--backend-store-uri", uri, "--artifacts-destination", str(self.folder / "empty" / "artifacts")]
         command = [str(paths.PEER_PYTHON), "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), *self.options, *store]
-        return Server(command, self.folder / "server.log", environment=self.variables, folder=self.folder)
+        return Server(command, self.folder / "server.log", environment=self.variables, folder=self.folder / "empty")
 
     def contents(self, port: int) -> tuple[str | None, str, str]:
         return None, self.filled[0], self.filled[1]

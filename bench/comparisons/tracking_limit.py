@@ -24,9 +24,13 @@ METRICS = [Metric("pairs", "/s", lower_is_better=False, times=0.5)]
 
 
 class Loopwright(tracking.Loopwright):
+    def prepare(self) -> str:
+        paths.ours("loopwright")
+        return paths.our_version()
+
     def round(self) -> dict[str, float]:
-        shutil.rmtree(self.folder, ignore_errors=True)
-        self.folder.mkdir(parents=True)
+        shutil.rmtree(self.folder / "empty", ignore_errors=True)
+        (self.folder / "empty").mkdir(parents=True)
         port = free_port()
         server = self.start(port, is_filled=False)
         try:

@@ -28,6 +28,8 @@ class Connection:
         while b"\r\n\r\n" not in answer:
             answer += self.more()
         head, rest = answer.split(b"\r\n\r\n", 1)
+        if b"transfer-encoding: chunked" in head.lower():
+            return int(head[9:12]), self.chunks(bytearray(rest))
         length = body_length(head)
         if len(rest) >= length:
             return int(head[9:12]), rest
@@ -35,6 +37,20 @@ class Connection:
         while len(body) < length:
             body += self.more(1 << 20)
         return int(head[9:12]), bytes(body)
+
+    def chunks(self, received: bytearray) -> bytes:
+        """A body that comes in chunks, each behind its length."""
+        body, at = [], 0
+        while True:
+            while (line := received.find(b"\r\n", at)) < 0:
+                received += self.more(1 << 20)
+            length = int(received[at:line].split(b";")[0], 16)
+            begin, at = line + 2, line + 2 + length + 2
+            while len(received) < at:
+                received += self.more(1 << 20)
+            if length == 0:
+                return b"".join(body)
+            body.append(bytes(received[begin : begin + length]))
 
     def more(self, at_most: int = 65536) -> bytes:
         data = self.socket.recv(at_most)
