@@ -30,6 +30,7 @@ mod route;
 mod runs;
 mod server_info;
 mod traces;
+mod unknown;
 mod webhooks;
 
 pub use face::Face;
@@ -38,6 +39,7 @@ pub use message::{Fields, Message};
 pub use model_adoption::{RecordedVersion, version_of};
 pub use refusal::{ErrorCode, Refusal};
 pub use route::{Route, routes};
+pub use unknown::{method_not_allowed, not_found, owns};
 
 /// The version that clients take this server for. They decide by it what they may ask.
 pub const MLFLOW_VERSION: &str = "3.18.0";

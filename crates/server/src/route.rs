@@ -5,6 +5,7 @@ use axum::extract::{DefaultBodyLimit, Request};
 use axum::handler::Handler;
 use axum::http::Method;
 use axum::middleware::from_fn_with_state;
+use axum::response::{IntoResponse as _, Response};
 use axum::routing::MethodFilter;
 use axum::routing::{MethodRouter, on};
 pub use lw_governance::Action;
@@ -121,21 +122,29 @@ pub fn router(app: App) -> Router {
         .with_state(app)
 }
 
-async fn unknown_route(request: Request) -> Problem {
+async fn unknown_route(request: Request) -> Response {
+    if lw_mlflow::owns(request.uri().path()) {
+        return lw_mlflow::not_found();
+    }
     let path: String = request.uri().path().chars().take(80).collect();
     let known: Vec<&'static str> = routes().iter().map(|route| route.path).collect();
     let error = UNKNOWN_ROUTE.error(format!("there is nothing at `{path}`"));
-    Problem(match lw_core::nearest(&path, known.into_iter()) {
+    let problem = Problem(match lw_core::nearest(&path, known.into_iter()) {
         Some(near) => error.hint(format!("did you mean `{near}`? /api/v1/openapi.json lists everything")),
         None => error.hint("/api/v1/openapi.json lists what there is"),
-    })
+    });
+    problem.into_response()
 }
 
-async fn method_not_allowed(request: Request) -> Problem {
+async fn method_not_allowed(request: Request) -> Response {
+    if lw_mlflow::owns(request.uri().path()) {
+        return lw_mlflow::method_not_allowed();
+    }
     let path: String = request.uri().path().chars().take(80).collect();
-    Problem(
+    let problem = Problem(
         METHOD_NOT_ALLOWED
             .error(format!("`{path}` does not take {}", request.method()))
             .hint("/api/v1/openapi.json lists the methods of each path"),
-    )
+    );
+    problem.into_response()
 }
