@@ -128,6 +128,8 @@ impl<'a> Fields<'a> {
         match self.get(name) {
             None => Ok(None),
             Some(Value::String(text)) => Ok(Some(text)),
+            // A query that says a text twice means the first.
+            Some(Value::Array(texts)) if self.is_query => Ok(texts.first().and_then(Value::as_str)),
             Some(other) => Err(self.mistyped(name, other)),
         }
     }

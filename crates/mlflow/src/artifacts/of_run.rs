@@ -24,7 +24,7 @@ pub(super) type Pairs = Query<std::collections::HashMap<String, String>>;
 /// Paths below the run.
 pub(crate) async fn list(State(face): State<Face>, message: Message) -> Answer<Json<Value>> {
     let fields = message.fields();
-    let id = fields.required_text("run_id")?;
+    let id = crate::runs::run_id_text(&fields)?;
     let path = folder(fields.text("path")?.unwrap_or_default())?;
     let run = run(&face, id).await?;
     let found = face.tracking().artifact_folder(&ArtifactOwner::from(&run.id), &path).await.map_err(refused)?;
