@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -114,6 +114,32 @@ class Client:
     def run(self, run: str) -> Run:
         """A pipeline's run by its id, the first digits of it, or the pipeline's name for its newest run."""
         return Run(self._transport, self._transport.get(f"/api/v1/pipeline-runs/{run}"))
+
+    def search_runs(
+        self,
+        filter: str = "",
+        *,
+        experiments: Sequence[str] | None = None,
+        order_by: Sequence[str] = (),
+        metrics: Sequence[str] | None = None,
+        params: Sequence[str] | None = None,
+        tags: Sequence[str] | None = None,
+    ) -> Iterator[dict[str, Any]]:
+        """Tracked runs that match, newest first unless ``order_by`` says otherwise, page by page.
+
+        ``filter`` is MLflow's grammar and beyond it OR, NOT, parentheses and BETWEEN:
+        ``metrics.auc > 0.7 AND (params.depth = '3' OR NOT tags.stage = 'test')``. ``experiments`` are names or ids, all if left out.
+        If ``metrics``, ``params`` or ``tags`` are given, runs bring those and nothing else of what they logged.
+        """
+        wanted = {"experiments": experiments, "metrics": metrics, "params": params, "tags": tags}
+        body: dict[str, Any] = {name: list(keys) for name, keys in wanted.items() if keys is not None}
+        body |= {"filter": filter, "order_by": list(order_by), "limit": 1000}
+        while True:
+            page = self._transport.post("/api/v1/runs/search", body)
+            yield from page["items"]
+            if not page["next_page_token"]:
+                return
+            body["page_token"] = page["next_page_token"]
 
     def close(self) -> None:
         self._transport.close()

@@ -117,6 +117,18 @@ def test_runs_are_started_waited_for_and_read(lw):
     assert any("train" in line["step"] for line in run.logs())
 
 
+def test_tracked_runs_are_searched_with_or_not_and_a_choice_of_columns(lw):
+    every = list(lw.search_runs())
+    assert len(every) >= 2 and all(run["metrics"] for run in every)
+    scored = list(lw.search_runs("metrics.auc > 0.5 OR NOT metrics.auc > -1", order_by=["metrics.auc DESC"], metrics=["auc"]))
+    assert {run["id"] for run in scored} <= {run["id"] for run in every}
+    values = [run["metrics"]["auc"] for run in scored if "auc" in run["metrics"]]
+    assert values == sorted(values, reverse=True) and all(not run["params"] for run in scored)
+    with pytest.raises(loopwright.InvalidRequest) as refused:
+        list(lw.search_runs("metrics.auc >"))
+    assert refused.value.code == "bad-filter"
+
+
 def test_a_wrong_token_is_told_as_such(server):
     with loopwright.connect(server.url, token="lw_" + "0" * 64) as client, pytest.raises(loopwright.Unauthenticated):
         client.status()

@@ -254,7 +254,7 @@ def test_everything_is_the_same(stock, empty, way):
     assert counts["counts"]["runs"] == {"brought": n_runs, "present": 0, "failed": 0}
     assert counts["counts"]["experiments"] == {"brought": 3, "present": 1, "failed": 0}
     check_same(ours(empty), stock.picture)
-    assert "sound" in empty.run("audit", "verify").stdout
+    assert "the ledger verifies" in empty.run("audit", "verify").stdout
 
     # Once more: nothing is brought twice. Only the run that still runs is looked at again.
     again = empty.json(*arguments(stock, way))["counts"]
@@ -296,7 +296,7 @@ def test_an_import_that_is_killed_goes_on(stock, empty, way):
         break
     assert n_kills > 0, "it ended before it was killed"
     check_same(ours(empty), stock.picture)
-    assert "sound" in empty.run("audit", "verify").stdout
+    assert "the ledger verifies" in empty.run("audit", "verify").stdout
 
 
 def test_a_dry_run_changes_nothing(stock, empty):
