@@ -48,7 +48,7 @@ fn more_than_two_classes_are_refused_with_a_way_out() {
 fn a_gate_on_a_baseline_needs_one() {
     says(
         &[("models/churn.yaml", "    - {name: baseline, trainer: baseline}\n", "")],
-        "models/churn.yaml:34",
+        "models/churn.yaml:33",
         "gate `beats_baseline` compares with the baseline, and no candidate is one",
         "{name: baseline, trainer: baseline}",
     );
@@ -69,7 +69,7 @@ fn a_skew_monitor_watches_inputs() {
     let monitor = |text: &str| format!("monitors: [{{name: skew, window: 1d, {text}}}]\napprovals:");
     says(
         &[("models/churn.yaml", "approvals:", &monitor("skew: [amont]"))],
-        "models/churn.yaml:37",
+        "models/churn.yaml:36",
         "monitor `skew` watches `amont`, which is no input of the model",
         "did you mean `amount`?",
     );

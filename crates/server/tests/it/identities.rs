@@ -21,7 +21,7 @@ async fn a_token_acts_for_its_holder_until_it_is_revoked() {
         if let Some(actor) = actor {
             request = request.header(ACTOR, actor);
         }
-        world.send(request.body(Body::from("{}")).unwrap()).await
+        world.send(request.body(Body::from(r#"{"reason": "slow"}"#)).unwrap()).await
     };
     send(Some("ana")).await.is_problem(403, "foreign-actor");
     assert_eq!(send(Some("bea")).await.json()["activated_by"], "bea");

@@ -103,7 +103,8 @@ async fn attempts_are_remembered_but_flood_nothing() {
 async fn roles_count_from_the_next_request_on() {
     let world = World::make().await;
     let (_, token) = world.add("bo", &["viewer"]).await;
-    let roll_back = async || world.send_as(&token, "POST", "/api/v1/endpoints/late_arrival/rollback", "{}").await;
+    let body = r#"{"reason": "slow"}"#;
+    let roll_back = async || world.send_as(&token, "POST", "/api/v1/endpoints/late_arrival/rollback", body).await;
     roll_back().await.is_problem(403, "role-missing");
     let changed = world.post("/api/v1/identities/bo/roles", r#"{"grant": ["engineer"], "revoke": ["viewer"]}"#).await.json();
     assert_eq!(changed["roles"], serde_json::json!(["engineer"]));

@@ -37,9 +37,11 @@ impl Signature {
     }
 }
 
-/// A single port is a matrix unless it is the only column itself.
+/// A single port is a matrix unless it is one of the declared columns itself. Of several declared ones, only a port that says that it is one
+/// column wide is.
 fn is_matrix(port: &Port, inputs: &[ModelInput]) -> bool {
-    !matches!(inputs, [only] if only.name == port.name && port.width.is_none_or(|width| width == 1))
+    let is_column = port.width.map_or(inputs.len() == 1, |width| width == 1);
+    !(is_column && inputs.iter().any(|input| input.name == port.name))
 }
 
 fn matrix(port: &Port, bundle: &Bundle) -> Result<Port> {

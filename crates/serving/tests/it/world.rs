@@ -186,8 +186,8 @@ pub fn linear_model(intercept: f32, inputs: &[&str]) -> Vec<u8> {
     let mut graph = GraphBuilder::new("linear");
     let columns: Vec<_> = inputs.iter().map(|name| graph.input(name, Element::Float, 1)).collect();
     let together = graph.concat(&columns.iter().collect::<Vec<_>>());
-    let filled = graph.impute(&together, &[20.0, 0.0]);
-    let score = graph.linear_regressor(&filled, &[0.01, 0.001], intercept);
+    let filled = graph.impute(&together, &[20.0, 0.0][..inputs.len()]);
+    let score = graph.linear_regressor(&filled, &[0.01, 0.001][..inputs.len()], intercept);
     graph.output("probability", &score, Element::Float, Some(1));
     graph.finish().unwrap().encode()
 }

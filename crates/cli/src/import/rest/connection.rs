@@ -94,7 +94,7 @@ impl Connection {
     #[cfg(test)]
     pub fn impatient(address: &str) -> Self {
         const PAUSES: [Duration; 2] = [Duration::from_millis(1); 2];
-        Self { pauses: &PAUSES, ..Self::new(address, Credentials::default()).unwrap() }
+        Self { pauses: &PAUSES, ..Self::new(address, Credentials::default()).expect("a test names a good address") }
     }
 
     /// The address without secrets.
