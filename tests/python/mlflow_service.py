@@ -26,7 +26,7 @@ ORACLE = os.environ.get("MLFLOW_TEST_ORACLE", "")
 POSTGRES = os.environ.get("LOOPWRIGHT_TEST_POSTGRES", "")
 STORES = ["stock"] if ORACLE else ["running"] if RUNNING else ["sqlite", *(["postgres"] if POSTGRES else [])]
 # What the server does not serve yet. Each goes off this list as it lands.
-PENDING = {"traces", "datasets", "scorers"}
+PENDING: set[str] = set()
 # The client tries seven times and longer each time; a test that meets a 500 is to fail at once. It tells nobody what it is used for, and
 # guesses no requirements: for that it starts a Python of its own for each model.
 CLIENT = {

@@ -58,6 +58,8 @@ DIFFERENCES: dict[tuple[str, str], Difference] = {
     ("metrics", "a float for a step"): SILENT,
     ("batch", "with a bad metric's value"): SILENT,
     ("inputs", "log one without its data set"): SILENT,
+    ("traces", "set a tag of a missing one"): Difference(404, "400, in the words of its database", "404", "The trace is not there."),
+    ("datasets", "add records to a missing one"): Difference(404, "200, and keeps the records", "404", "Records of no data set are found by nobody."),
     ("logged_search", "a page of another search"): Difference(
         400, "names the fields of an order in one sequence", "in another", "A message says the same whatever the sequence."
     ),

@@ -119,7 +119,7 @@ struct Parser<'a> {
 
 impl<'a> Parser<'a> {
     fn new(tokens: &[Token], given: &'a Map<String, Value>, fragments: Option<&'a Fragments>) -> Self {
-        Self { tokens: tokens.to_vec().into_iter().peekable(), given, variables: given.clone(), fragments }
+        Self { tokens: Vec::from(tokens).into_iter().peekable(), given, variables: given.clone(), fragments }
     }
 
     fn operation(&mut self, wanted: Option<&str>) -> Result<Vec<Selection>, String> {

@@ -175,12 +175,10 @@ fn batches_are_done_whole_or_not_at_all() {
         world.refused(log, request, 400, INVALID, twice).await;
         let bad_run = "Invalid value \"a b\" for parameter 'run_id' supplied.";
         world.refused(log, json!({"run_id": "a b"}), 400, INVALID, bad_run).await;
-        let message = format!(
-            "Invalid value -1 for parameter 'metrics[0].timestamp' supplied: metric 'm' (value=1.0). Timestamp must be a \
-                               nonnegative long (64-bit integer) "
-        );
+        let message = "Invalid value -1 for parameter 'metrics[0].timestamp' supplied: metric 'm' (value=1.0). Timestamp must be a \
+                       nonnegative long (64-bit integer) ";
         let early = json!({"run_id": run, "metrics": [{"key": "m", "value": 1, "timestamp": -1}]});
-        world.refused(log, early, 400, INVALID, &message).await;
+        world.refused(log, early, 400, INVALID, message).await;
         let data = data(&world, &run).await;
         assert!(!has(&data, "metrics", "m") && !has(&data, "params", "new") && !has(&data, "params", "q"));
         world.post(log, json!({"run_id": run})).await;

@@ -104,7 +104,7 @@ impl Artifacts {
 
     /// The digests that a document names. What is no JSON names none.
     async fn named_in(&self, digest: &Digest, size_bytes: u64) -> Result<Vec<Digest>> {
-        if size_bytes > MAX_DOCUMENT_BYTES || size_bytes < 64 {
+        if !(64..=MAX_DOCUMENT_BYTES).contains(&size_bytes) {
             return Ok(Vec::new());
         }
         // Read unchecked: what a damaged document names is still needed.
