@@ -51,7 +51,7 @@ impl Alias {
         self.0.eq_ignore_ascii_case("latest")
     }
 
-    /// The version that serves. It moves by promotion and roll-back alone.
+    /// The version that serves. Of a model that a project defines it moves by promotion and roll-back alone.
     pub fn champion() -> Self {
         Self("champion".to_owned())
     }
@@ -117,8 +117,8 @@ impl AliasPointer {
 }
 
 impl Registry {
-    /// Points an alias at a version. Protected aliases move otherwise: `champion` through [`Registry::promote`] and
-    /// [`Registry::roll_back`].
+    /// Points an alias at a version. Protected aliases move otherwise: the `champion` of a model that a project defines through
+    /// [`Registry::promote`] and [`Registry::roll_back`].
     ///
     /// # Errors
     /// `model-protected`, `model-version-not-found`.

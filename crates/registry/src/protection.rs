@@ -6,7 +6,8 @@ use lw_core::{Change, Draft, Error, ModelName, Result, Subject, SubjectKind};
 use lw_store::{EntryFilter, Mention, Reader, Row, Tx};
 use serde::{Deserialize, Serialize};
 
-use crate::{Alias, MODEL_PROTECTED, Stage, queries};
+use crate::promotion::retire_champion_in;
+use crate::{Alias, MODEL_PROTECTED, Stage, queries, version};
 
 /// What of a model is protected. A project that defines the model decides it when it is applied.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,9 +19,11 @@ pub struct Protection {
 }
 
 impl Protection {
-    /// Of a model that no project defines: `champion` alone, which decides what serves.
-    pub fn free() -> Self {
-        Self { is_defined: false, aliases: BTreeSet::from([Alias::champion()]), stages: BTreeSet::new() }
+    /// Of a model that no project defines: nothing, unless versions of it went through gates under a project that had it. Then
+    /// `champion` still says which of them was approved last.
+    pub fn free(was_governed: bool) -> Self {
+        let aliases = was_governed.then(Alias::champion).into_iter().collect();
+        Self { is_defined: false, aliases, stages: BTreeSet::new() }
     }
 
     /// Of a model that a project defines: with gates, the stage `Production` says that they were passed. `aliases` are those that
@@ -51,6 +54,7 @@ pub enum Deed<'a> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Circumstance {
     pub protection: Protection,
+    /// The version that gates and approvals made the champion; one that somebody named so by hand is like any other.
     pub champion: Option<u64>,
     /// Endpoints that serve the model now, each with the versions behind it.
     pub serving: Vec<(String, Vec<u64>)>,
@@ -108,9 +112,12 @@ fn hint(model: &ModelName, deed: Deed<'_>, protection: &Protection) -> String {
 
 /// Refuses a deed that something stands against, inside the transaction that would do it.
 pub(crate) fn permit(reader: &mut Reader<'_>, model: &ModelName, deed: Deed<'_>) -> Result<()> {
+    let protection = protection_in(reader, model)?;
+    let champion =
+        queries::alias(reader, model, &Alias::champion())?.filter(|pointer| protection.aliases.contains(&pointer.alias));
     let circumstance = Circumstance {
-        protection: protection_in(reader, model)?,
-        champion: queries::alias(reader, model, &Alias::champion())?.map(|pointer| pointer.version),
+        protection,
+        champion: champion.map(|pointer| pointer.version),
         serving: match deed {
             Deed::MoveAlias(_) | Deed::EnterStage(_) => Vec::new(),
             Deed::DeleteVersion(_) | Deed::Delete | Deed::Rename => serving(reader, model)?,
@@ -128,11 +135,15 @@ fn refusal(why: String, model: &ModelName, deed: Deed<'_>, protection: &Protecti
 
 /// What of a model is protected now.
 pub fn protection_in(reader: &mut Reader<'_>, model: &ModelName) -> Result<Protection> {
-    Ok(queries::protection(reader, model)?.unwrap_or_else(Protection::free))
+    match queries::protection(reader, model)? {
+        Some(protection) => Ok(protection),
+        None => Ok(Protection::free(queries::was_governed(reader, model)?)),
+    }
 }
 
-/// Makes these the models that a project defines, each with its protection; all others are free from now on. It belongs into the
-/// transaction that applies the project.
+/// Makes these the models that a project defines, each with its protection; all others are free from now on. A champion that never
+/// went through gates and approvals loses the name, so that the model's next version is a first one. It belongs into the transaction
+/// that applies the project.
 pub fn protect_in(tx: &mut Tx<'_>, wanted: &[(ModelName, Protection)]) -> Result<()> {
     let standing = queries::protections(tx)?;
     for (model, _) in standing.iter().filter(|(model, _)| !wanted.iter().any(|(name, _)| name == model)) {
@@ -146,8 +157,18 @@ pub fn protect_in(tx: &mut Tx<'_>, wanted: &[(ModelName, Protection)]) -> Result
             .set("stages", lw_core::canonical_json(&protection.stages))
             .set("decided_at", tx.now());
         let payload = serde_json::json!({"aliases": protection.aliases, "stages": protection.stages});
+        dismiss_named_by_hand(tx, model)?;
         let subject = Subject::unversioned(SubjectKind::Model, model);
         tx.record(Draft::new("model.protect", subject).payload(payload).change(change))?;
+    }
+    Ok(())
+}
+
+fn dismiss_named_by_hand(tx: &mut Tx<'_>, model: &ModelName) -> Result<()> {
+    let Some(pointer) = queries::alias(tx, model, &Alias::champion())? else { return Ok(()) };
+    let named = version::found(tx, model, pointer.version)?;
+    if !queries::was_champion(tx, &named)? {
+        retire_champion_in(tx, model, "a project defines the model now, and its champion goes through gates and approvals")?;
     }
     Ok(())
 }
@@ -186,9 +207,10 @@ mod tests {
         let (champion, other) = (Alias::champion(), Alias::parse("prod").unwrap());
         let gated = Protection::defined(true, [other.clone()]);
         let ungated = Protection::defined(false, []);
-        let free = Protection::free();
+        let (free, freed) = (Protection::free(false), Protection::free(true));
         let alias = Some("the alias `champion` of model `m` is protected and not set by hand");
-        for protection in [&gated, &ungated, &free] {
+        check(Deed::MoveAlias(&champion), &free, None, false, None);
+        for protection in [&gated, &ungated, &freed] {
             check(Deed::MoveAlias(&champion), protection, None, false, alias);
             check(Deed::EnterStage(Stage::Staging), protection, None, false, None);
             check(Deed::EnterStage(Stage::Archived), protection, Some(3), true, None);
@@ -204,7 +226,7 @@ mod tests {
 
     #[test]
     fn what_is_in_use_is_neither_deleted_nor_renamed() {
-        let (free, defined) = (Protection::free(), Protection::defined(false, []));
+        let (free, defined) = (Protection::free(true), Protection::defined(false, []));
         let is_champion = Some("version 3 of model `m` is its champion");
         check(Deed::DeleteVersion(3), &free, Some(3), false, is_champion);
         check(Deed::DeleteVersion(4), &free, Some(3), false, None);

@@ -34,12 +34,16 @@ def test_a_protected_alias_follows_the_gates_alone(both):
     assert int(client.get_model_version_by_alias("churn", "candidate").version) == 1
 
 
-@pytest.mark.xfail(strict=True, reason="`champion` is nobody's to set by hand, whether a project governs the model or not")
 def test_the_champion_of_a_model_without_a_policy_is_the_clients(both):
     _, client = both
     client.create_registered_model("free")
-    client.create_model_version("free", "s3://bucket/model")
-    client.set_registered_model_alias("free", "champion", "1")
+    for _ in range(2):
+        client.create_model_version("free", "s3://bucket/model")
+    for version in ("1", "2"):
+        client.set_registered_model_alias("free", "champion", version)
+        assert str(client.get_model_version_by_alias("free", "champion").version) == version
+    client.delete_model_version("free", "2")
+    client.delete_registered_model("free")
 
 
 def test_a_version_of_a_notebook_is_in_the_ledger_and_answers_why(both):

@@ -102,6 +102,11 @@ pub(crate) fn gate_decision(reader: &mut Reader<'_>, model: &ModelName, version:
     reader.query_opt(sql, &[model.into(), version.into()])?.as_ref().map(GateDecision::of).transpose()
 }
 
+/// Whether any version of a model was evaluated to go through gates.
+pub(crate) fn was_governed(reader: &mut Reader<'_>, model: &ModelName) -> Result<bool> {
+    Ok(reader.query_opt("SELECT version FROM model_report WHERE model = $1 LIMIT 1", &[model.into()])?.is_some())
+}
+
 pub(crate) fn approvals(reader: &mut Reader<'_>, model: &ModelName, version: u64) -> Result<Vec<Approval>> {
     let sql = "SELECT * FROM approval WHERE model = $1 AND version = $2 ORDER BY decided_at, approver";
     reader.query(sql, &[model.into(), version.into()])?.iter().map(Approval::of).collect()

@@ -1,11 +1,11 @@
-use lw_registry::{ALIAS_NOT_FOUND, Alias, MODEL_PROTECTED, MODEL_VERSION_NOT_FOUND};
+use lw_registry::{ALIAS_NOT_FOUND, Alias, MODEL_VERSION_NOT_FOUND};
 use lw_store::EntryFilter;
 use lw_store::testing::both;
 
 use crate::{ctx, model, new_version, with_model};
 
 #[test]
-fn aliases_move_with_a_record_but_champion_is_not_set_by_hand() {
+fn aliases_move_with_a_record() {
     both(|store| async move {
         let registry = with_model(&store).await;
         let ana = ctx("ana");
@@ -19,7 +19,6 @@ fn aliases_move_with_a_record_but_champion_is_not_set_by_hand() {
         assert_eq!(registry.version_by_alias(&model(), &challenger).await.unwrap().version, 2);
         assert_eq!(registry.aliases(&model()).await.unwrap().len(), 1);
         assert!(registry.set_alias(&ana, &model(), &challenger, 3).await.unwrap_err().is(MODEL_VERSION_NOT_FOUND));
-        assert!(registry.set_alias(&ana, &model(), &Alias::champion(), 1).await.unwrap_err().is(MODEL_PROTECTED));
         assert!(registry.remove_alias(&ana, &model(), &Alias::champion()).await.unwrap_err().is(ALIAS_NOT_FOUND));
         registry.remove_alias(&ana, &model(), &challenger).await.unwrap();
         assert!(registry.version_by_alias(&model(), &challenger).await.unwrap_err().is(ALIAS_NOT_FOUND));

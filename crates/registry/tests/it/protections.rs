@@ -32,12 +32,37 @@ fn what_a_project_protects_is_not_set_around_it() {
         assert!(registry.rename_model(&ana, model(), &other).await.unwrap_err().is(MODEL_PROTECTED));
         // A project that has the model no more lets it go.
         protect(&store, Vec::new()).await;
-        registry.set_alias(&ana, model(), &production, 1).await.unwrap();
+        for alias in [&production, &Alias::champion()] {
+            registry.set_alias(&ana, model(), alias, 1).await.unwrap();
+        }
         registry.set_stage(&ana, model(), 1, Stage::Production, true).await.unwrap();
         registry.delete_model(&ana, model()).await.unwrap();
         let entries = store.entries(EntryFilter::all().action("model.*")).await.unwrap();
         let actions: Vec<&str> = entries.iter().map(|entry| entry.action.as_str()).collect();
         assert_eq!(actions, ["model.create", "model.protect", "model.free", "model.delete"]);
+        assert!(store.verify().await.unwrap().is_sound());
+    });
+}
+
+#[test]
+fn a_champion_named_by_hand_is_none_to_a_project() {
+    both(|store| async move {
+        let registry = with_model(&store).await;
+        let ana = ctx("ana");
+        registry.register(&ana, new_version(1)).await.unwrap();
+        registry.set_alias(&ana, model(), &Alias::champion(), 1).await.unwrap();
+        protect(&store, vec![(model(), Protection::defined(true, []))]).await;
+        assert!(registry.champion(&model()).await.unwrap().is_none());
+        assert!(registry.roll_back(&ana, model(), 1, "sneaky").await.unwrap_err().is(NEVER_CHAMPION));
+        // One that went through gates stays, whatever becomes of the project, and is not replaced by hand.
+        with_report(&registry, 2, 0.5, None).await;
+        registry.promote(&ana, promotion(2, 0, None)).await.unwrap();
+        protect(&store, Vec::new()).await;
+        let refused = registry.set_alias(&ana, model(), &Alias::champion(), 1).await.unwrap_err();
+        assert!(refused.is(MODEL_PROTECTED) && refused.hint_text().unwrap().contains("Define the model"), "{refused:?}");
+        assert!(registry.remove_alias(&ana, model(), &Alias::champion()).await.unwrap_err().is(MODEL_PROTECTED));
+        protect(&store, vec![(model(), Protection::defined(true, []))]).await;
+        assert_eq!(registry.champion(&model()).await.unwrap().unwrap().version, 2);
         assert!(store.verify().await.unwrap().is_sound());
     });
 }
