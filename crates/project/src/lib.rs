@@ -37,6 +37,7 @@ mod start;
 mod state;
 mod steps;
 mod storage;
+mod table_types;
 mod turn;
 mod versions;
 mod workspace;

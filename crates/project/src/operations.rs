@@ -17,6 +17,7 @@ use crate::project::Project;
 use crate::retirement;
 use crate::state::{self, Applied};
 use crate::steps::Steps;
+use crate::table_types;
 use crate::workspace::Workspace;
 
 /// Steps that run at the same time.
@@ -27,14 +28,16 @@ impl Workspace {
     pub async fn plan(&self, project: &Project) -> Result<Plan> {
         let running = state::running(self.store(), self.artifacts()).await?;
         let plan = plan(running.as_ref().map(|running| &*running.project), project);
-        Ok(retirement::with_ends(plan, project, &self.standing().await?))
+        let plan = retirement::with_ends(plan, project, &self.standing().await?);
+        table_types::with_conflicts(plan, project, self).await
     }
 
     /// Makes a project the one that runs: its views are registered, its pipelines deployed, its files recorded, and the pipelines
     /// that it no longer has retired.
     ///
     /// # Errors
-    /// `check-failed` if the project does not hold together, `model-serves` if it lacks a model that serves; then nothing changes.
+    /// `check-failed` if the project does not hold together, `model-serves` if it lacks a model that serves, `source-type-changed` if a source would change
+    /// the type of a table's column; then nothing changes.
     pub async fn apply(&self, ctx: &Ctx, project: Project) -> Result<(Plan, Applied)> {
         let errors = check(&project);
         if let Some(first) = errors.first() {
@@ -44,7 +47,7 @@ impl Workspace {
                 .hint("`loopwright check` lists all faults with their hints"));
         }
         let plan = self.plan(&project).await?;
-        retirement::allow(&plan)?;
+        plan.allow()?;
         features::register(self, ctx, &project).await?;
         for file in project.models.values() {
             self.pipelines().deploy(ctx, compile::model_pipeline(&project, &file.value)?).await?;

@@ -2,13 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use lw_core::Digest;
+use lw_core::{Digest, Result};
+use lw_data::failures::SOURCE_TYPE_CHANGED;
 use lw_engine::table_names;
 use serde::Serialize;
 
 use crate::bundle::SCRIPTS;
 use crate::code::Code;
 use crate::definition::ModelDefinition;
+use crate::failures::MODEL_SERVES;
 use crate::parse::File;
 use crate::project::Project;
 
@@ -33,7 +35,7 @@ pub struct Planned {
     /// What stops for good when it is removed.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub ends: Vec<String>,
-    /// Why it may not be removed yet.
+    /// Why it may not be applied as it is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub refused: Option<String>,
 }
@@ -55,6 +57,23 @@ pub enum ChangeKind {
 impl Plan {
     pub fn is_empty(&self) -> bool {
         self.changes.is_empty()
+    }
+
+    /// Refuses what would leave an endpoint without its model, or a source whose rows its table cannot take.
+    pub(crate) fn allow(&self) -> Result<()> {
+        let Some((change, why)) = self.changes.iter().find_map(|change| Some((change, change.refused.as_ref()?))) else {
+            return Ok(());
+        };
+        if let Some(source) = change.subject.strip_prefix("source/") {
+            let error = SOURCE_TYPE_CHANGED.error(format!("source `{source}` cannot be applied: {why}"));
+            return Err(error.hint(
+                "a column of a table keeps its type: declare the old one, or give the column a new name, with `from` the old one",
+            ));
+        }
+        let model = change.subject.trim_start_matches("model/");
+        Err(MODEL_SERVES
+            .error(format!("the project has no model `{model}` any more, but {why}"))
+            .hint(format!("put models/{model}.yaml back, or take it out of service: `loopwright retire {model} --reason \"…\"`")))
     }
 }
 

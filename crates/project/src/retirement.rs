@@ -10,7 +10,6 @@ use lw_pipelines::{Deployed, PipelineRunId};
 use lw_serving::Deployment;
 
 use crate::compile::kind;
-use crate::failures::MODEL_SERVES;
 use crate::plan::{ChangeKind, Plan, Planned};
 use crate::project::Project;
 use crate::workspace::Workspace;
@@ -56,17 +55,6 @@ fn removed<'a>(plan: &'a mut Plan, kind: &str, name: &Name) -> &'a mut Planned {
         position
     });
     &mut plan.changes[position]
-}
-
-/// Refuses a plan that would leave an endpoint without its model.
-pub(crate) fn allow(plan: &Plan) -> Result<()> {
-    let Some((change, why)) = plan.changes.iter().find_map(|change| Some((change, change.refused.as_ref()?))) else {
-        return Ok(());
-    };
-    let model = change.subject.trim_start_matches("model/");
-    Err(MODEL_SERVES
-        .error(format!("the project has no model `{model}` any more, but {why}"))
-        .hint(format!("put models/{model}.yaml back, or take it out of service: `loopwright retire {model} --reason \"…\"`")))
 }
 
 impl Workspace {

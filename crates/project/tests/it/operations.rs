@@ -1,6 +1,7 @@
 //! What `apply` ends, and what starts runs beside a person.
 
 use lw_core::{Actor, Name, Timestamp};
+use lw_data::failures::SOURCE_TYPE_CHANGED;
 use lw_monitoring::{RETRAIN_TOPIC, RetrainRequest, TimeWindow};
 use lw_pipelines::{RunState, Start};
 use lw_project::failures::MODEL_SERVES;
@@ -52,6 +53,36 @@ async fn a_request_that_cannot_be_met_does_not_hold_up_the_others() {
         runs.iter().map(|run| (run.pipeline.as_str(), run.cause.as_str())).collect::<Vec<_>>(),
         [("churn", "monitor:quality")]
     );
+    workspace.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_source_that_its_table_cannot_take_is_not_applied() {
+    let folder = tempfile::tempdir().unwrap();
+    let project = project(&folder.path().join("shop"));
+    let workspace = workspace(folder.path()).await;
+    let ctx = workspace.ctx(Actor::new("ana"), "test");
+    workspace.apply(&ctx, project.clone()).await.unwrap();
+    workspace.start_model(&ctx, &name("churn"), Start::by_hand()).await.unwrap();
+    workspace.work_until_idle().await.unwrap();
+
+    let edited = |from: &str, to: &str| {
+        let mut bundle = project.bundle.clone();
+        let text = bundle.files.get_mut("sources/orders.yaml").unwrap();
+        assert!(text.contains(from), "{text}");
+        *text = text.replace(from, to).into();
+        Project::parse(bundle).unwrap()
+    };
+    let wanted = edited("amount: {type: float64", "amount: {type: int64");
+    let plan = workspace.plan(&wanted).await.unwrap();
+    let refused: Vec<_> = plan.changes.iter().filter_map(|change| change.refused.as_deref()).collect();
+    assert_eq!(refused, ["column `amount` of table `orders` is float64, not int64"]);
+    let error = workspace.apply(&ctx, wanted).await.unwrap_err();
+    assert!(error.is(SOURCE_TYPE_CHANGED) && error.hint_text().unwrap().contains("new name"), "{error:?}");
+    assert_eq!(workspace.project().await.unwrap().applied.version, 1, "nothing was applied");
+
+    workspace.apply(&ctx, edited("amount: {type: float64", "amount: {description: paid, type: float64")).await.unwrap();
+    assert_eq!(workspace.project().await.unwrap().applied.version, 2);
     workspace.close().await;
 }
 
