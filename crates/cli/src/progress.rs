@@ -44,7 +44,8 @@ impl Steps {
         let mark = match state {
             "succeeded" => "✓",
             "cached" => "↻",
-            "failed" => "✗",
+            "failed" | "refused" => "✗",
+            "skipped" | "cancelled" => "–",
             _ => "{spinner}",
         };
         if let Ok(style) = ProgressStyle::with_template(&format!("{mark} {{msg}}")) {

@@ -133,7 +133,8 @@ pub async fn activate(workspace: &Workspace, ctx: &Ctx, model: &ModelDefinition,
         (Some(promotion), Some(candidate)) => require_ready(candidate, &readiness_in(tx, candidate, promotion)?),
         _ => Ok(()),
     };
-    workspace.serving().activate_if(ctx, activation, may).await.map(drop)
+    workspace.serving().activate_if(ctx, activation, may).await?;
+    if is_new_champion { workspace.wake_superseded(ctx, &model.model, serving).await } else { Ok(()) }
 }
 
 /// Makes an endpoint serve what it served before. In the same transaction the registry's champion moves with it: neither can be
@@ -223,6 +224,18 @@ impl Workspace {
             None => message.push_str("; no run waits for it"),
         }
         Ok(message)
+    }
+
+    /// Lets the runs go on that wait for approvals of versions older than the new champion: they end as superseded.
+    async fn wake_superseded(&self, ctx: &Ctx, model: &Name, champion: u64) -> Result<()> {
+        for (_, run) in self.waiting_for_approval(model).await?.into_iter().filter(|(version, _)| *version < champion) {
+            match self.pipelines().signal(ctx, &run, "approval", serde_json::json!({ "superseded_by": champion })).await {
+                // It ended meanwhile.
+                Err(error) if error.is(lw_pipelines::RUN_STATE) => {}
+                signalled => signalled?,
+            }
+        }
+        Ok(())
     }
 
     /// How many people must approve the versions of a model; None for a model that the applied project does not have.

@@ -8,9 +8,10 @@ use serde_json::json;
 use super::Step;
 use super::gate::Gated;
 use super::register::Registered;
-use crate::versions::{approvals_needed, readiness};
+use crate::versions::{approvals_needed, readiness, standing};
 
-/// Goes on at once if nobody needs to approve or the gates refused; otherwise waits until the approvals are there, or one person said no.
+/// Goes on at once if nobody needs to approve or the gates refused; otherwise waits until the approvals are there, one person
+/// said no, or a newer version is the champion.
 pub async fn run(step: &Step) -> Result<StepOutput> {
     let model = step.model()?;
     let registered: Registered = step.upstream("register")?;
@@ -18,6 +19,11 @@ pub async fn run(step: &Step) -> Result<StepOutput> {
     let n_needed = approvals_needed(&step.workspace, model, registered.version).await?;
     if !gated.passed || n_needed == 0 {
         return Ok(StepOutput::done(json!({ "approved": gated.passed, "needed": n_needed })));
+    }
+    let deployment = standing(&step.workspace, &model.model).await?;
+    // A newer canary may still be withdrawn, a newer champion has come to stay.
+    if deployment.is_some_and(|deployment| deployment.routing.champion.version > registered.version) {
+        return Ok(StepOutput::done(json!({ "approved": false, "needed": n_needed })));
     }
     match readiness(&step.workspace, model, registered.version).await?.approvals {
         ApprovalState::Granted { .. } => Ok(StepOutput::done(json!({ "approved": true, "needed": n_needed }))),

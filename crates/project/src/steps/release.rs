@@ -21,18 +21,16 @@ pub async fn run(step: &Step) -> Result<StepOutput> {
     let gated: Gated = step.upstream("gate")?;
     let approval: Value = step.upstream("approval")?;
     let version = registered.version;
-    if !gated.passed || approval["approved"] != true {
-        let (reason, failure) = if gated.passed {
-            ("refused by its approvers".to_owned(), lw_registry::APPROVALS_MISSING)
-        } else {
-            (gated.summary, lw_registry::GATES_REFUSED)
-        };
-        return Ok(kept_back(step, model, version, &reason, failure));
+    if !gated.passed {
+        return Ok(kept_back(step, model, version, &gated.summary, lw_registry::GATES_REFUSED));
     }
     let deployment = standing(&step.workspace, &model.model).await?;
     if let Some(newer) = deployment.and_then(|deployment| superseded_by(version, &deployment.routing)) {
         let reason = format!("superseded by {}@{newer}, which went live before", model.model);
         return Ok(kept_back(step, model, version, &reason, VERSION_SUPERSEDED));
+    }
+    if approval["approved"] != true {
+        return Ok(kept_back(step, model, version, "refused by its approvers", lw_registry::APPROVALS_MISSING));
     }
     let how = release_version(&step.workspace, &step.context.ctx, &step.project, model, version).await?;
     step.log(&how);

@@ -86,6 +86,27 @@ async fn whoever_had_a_hand_in_a_version_does_not_decide_and_older_ones_do_not_c
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_waits_ends_when_a_newer_version_is_the_champion() {
+    let gates = ("models/churn.yaml", "better_than: champion", "at_most: 100.0");
+    let shop = Shop::serving(&[gates]).await;
+    shop.edited("approvals: {first: 1, retrained: 0}", "approvals: {first: 2, retrained: 0}").await;
+    let older = shop.trained_by("dee").await;
+    let newer = shop.trained_by("dee").await;
+    for actor in ["bea", "cy"] {
+        shop.decided(actor, 3, Decision::grant("better")).await.unwrap();
+    }
+    assert_eq!(shop.routed().await, (3, None));
+    let release = |run: lw_pipelines::RunView| run.step("release").unwrap().manifest.clone().unwrap().outputs;
+    let pipelines = shop.workspace.pipelines();
+    assert_eq!(release(pipelines.run(&newer).await.unwrap())["released"], true);
+    let older = pipelines.run(&older).await.unwrap();
+    assert_eq!(older.summary.state, RunState::Succeeded);
+    let told = release(older);
+    assert!(told["released"] == false && told["code"] == "version-superseded", "{told}");
+    shop.workspace.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_refused_canary_is_withdrawn_and_a_refused_champion_is_named() {
     let shop = with_canary_waiting().await;
     shop.trained_by("ana").await;

@@ -37,6 +37,20 @@ pub fn state(run: &RunView) -> &'static str {
     }
 }
 
+/// Where a step stands, as people say it. To the engine a gate that said no has done its work, and so have the steps after it, which had
+/// nothing to do; to people it refused, and they were skipped.
+fn step_state<'a>(run: &'a RunView, step: &'a StepView) -> &'a str {
+    let said_no = |step: &str, answer: &str| outputs(run, step).is_some_and(|outputs| outputs[answer] == false);
+    match step.key.as_str() {
+        _ if step.state != "succeeded" => &step.state,
+        "gate" if said_no("gate", "passed") => "refused",
+        "approval" if said_no("gate", "passed") => "skipped",
+        "approval" if said_no("approval", "approved") => "refused",
+        "release" if said_no("release", "released") => "skipped",
+        _ => &step.state,
+    }
+}
+
 fn outputs<'a>(run: &'a RunView, step: &str) -> Option<&'a Value> {
     Some(&run.step(step)?.manifest.as_ref()?.outputs)
 }
@@ -50,7 +64,7 @@ pub fn summary(run: &RunView, now: Timestamp) -> Value {
     let summary = &run.summary;
     let seconds = (summary.finished_at.unwrap_or(now) - summary.started_at).as_secs_f64();
     let kind = if run.step("training_set").is_some() && run.step("release").is_some() { "model" } else { "pipeline" };
-    let n_done = run.steps.iter().filter(|step| step.state == "succeeded").count();
+    let n_done = run.steps.iter().filter(|step| step_state(run, step) == "succeeded").count();
     json!({
         "id": summary.run, "pipeline": summary.pipeline, "state": state(run), "message": message(run), "cause": summary.cause,
         "started_by": summary.started_by, "started_at": summary.started_at, "finished_at": summary.finished_at, "seconds": seconds,
@@ -110,11 +124,11 @@ fn error(run: &RunView) -> Option<Value> {
     })
 }
 
-fn step_view(step: &StepView, now: Timestamp) -> Value {
+fn step_view(run: &RunView, step: &StepView, now: Timestamp) -> Value {
     let until = step.finished_at.or((step.state == "running").then_some(now));
     let error = step.error.as_ref();
     json!({
-        "key": step.key, "state": step.state, "attempt": step.attempt, "cached_from": step.cached_from,
+        "key": step.key, "state": step_state(run, step), "attempt": step.attempt, "cached_from": step.cached_from,
         "started_at": step.started_at, "finished_at": step.finished_at,
         "seconds": step.started_at.zip(until).map(|(from, until)| (until - from).as_secs_f64()),
         "message": step.reason.clone().or_else(|| error.map(|error| error.message.clone())),
@@ -136,7 +150,7 @@ pub async fn view(app: &App, id: &PipelineRunId) -> Result<Value> {
     let applied = workspace.project().await.ok().map(|running| running.applied.version);
     value["next"] = json!(next(&run, applied));
     value["error"] = json!(error(&run));
-    value["steps"] = run.steps.iter().map(|step| step_view(step, now)).collect();
+    value["steps"] = run.steps.iter().map(|step| step_view(&run, step, now)).collect();
     if let Some(trouble) = workspace.pipelines().trouble().filter(|_| !run.summary.state.is_over()) {
         value["trouble"] = json!({
             "code": trouble.failure.code, "kind": trouble.failure.kind, "message": trouble.message, "hint": trouble.hint,

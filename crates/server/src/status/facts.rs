@@ -20,6 +20,8 @@ pub struct ModelFacts {
     pub report: Option<AttachedReport>,
     pub gates: Option<GateDecision>,
     pub approvals: Vec<Approval>,
+    /// How many people must approve the newest version.
+    pub n_approvals: u64,
     pub run: Option<RunView>,
     pub deployment: Option<Deployment>,
     /// None if this process does not serve the model.
@@ -40,12 +42,14 @@ impl ModelFacts {
         let (store, name) = (app.store(), model.name.clone());
         let registry = Registry::new(store.clone());
         let newest = registry.latest_version(&name).await?;
-        let (mut answers, mut report, mut gates, mut approvals) = (None, None, None, Vec::new());
+        let (mut answers, mut report, mut gates, mut approvals, mut n_approvals) = (None, None, None, Vec::new(), 1);
         if let Some(newest) = &newest {
             answers = Some(lw_governance::why(store, &name, Some(newest.version)).await?);
             report = registry.report(&name, newest.version).await?;
             gates = registry.gate_decision(&name, newest.version).await?;
             approvals = registry.approvals(&name, newest.version).await?;
+            let rule = app.workspace()?.approval_rule(&name).await?;
+            n_approvals = rule.map_or(1, |rule| rule.needed(newest)).max(1);
         }
         let subjects = |answers: &Answers, is_data: bool| -> Vec<Subject> {
             // A view names its source; the source's table carries the version. Without either, the training set is told.
@@ -95,6 +99,7 @@ impl ModelFacts {
             report,
             gates,
             approvals,
+            n_approvals,
             live,
         })
     }

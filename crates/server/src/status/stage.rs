@@ -116,13 +116,18 @@ fn approval(facts: &ModelFacts) -> Stage {
     let idle = Stage::idle("approval");
     let (Some(version), Some(report)) = (&facts.newest, &facts.report) else { return idle };
     let at = facts.approvals.iter().map(|approval| approval.decided_at).max();
-    match standing(version, &report.report, &facts.approvals, 1) {
+    match standing(version, &report.report, &facts.approvals, facts.n_approvals) {
         ApprovalState::Granted { by } => {
             let by: Vec<String> = by.iter().map(ToString::to_string).collect();
             Stage { state: State::Done, what: format!("granted by {}", by.join(", ")), at, ..idle }
         }
         ApprovalState::Refused { by, reason } => {
             Stage { state: State::Attention, what: format!("refused by {by}"), detail: reason, at, ..idle }
+        }
+        ApprovalState::Waiting { granted_by, n_missing } if !granted_by.is_empty() => {
+            let by: Vec<String> = granted_by.iter().map(ToString::to_string).collect();
+            let detail = format!("{n_missing} more needed");
+            Stage { state: State::Waiting, what: format!("granted by {}", by.join(", ")), detail, at, ..idle }
         }
         ApprovalState::Waiting { .. } => {
             let step = facts.run.as_ref().and_then(|run| run.step("approval"));
