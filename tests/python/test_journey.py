@@ -47,6 +47,10 @@ def test_bad_rows_are_in_quarantine_with_a_reason(trained):
     table = trained.json("tables", "orders")
     assert table["items"][0]["n_quarantined"] == 1
     assert table["items"][0]["n_rows"] == 6503
+    bad = trained.json("tables", "orders", "--quarantine")["items"]
+    assert [(row["rule"], row["file"]) for row in bad] == [("amount.min", "data/orders.csv")]
+    assert "below 0" in bad[0]["reason"] and bad[0]["raw"]["amount"].startswith("-")
+    assert trained.json("tables", "orders", "--quarantine", "--rule", "amount.type")["items"] == []
 
 
 def test_plan_shows_what_a_change_rebuilds(trained):
@@ -64,6 +68,8 @@ def test_a_gate_refuses_and_nothing_goes_live(project):
     refused = project.run("run", "churn", check=False)
     assert refused.returncode == 1, refused.stderr
     assert "good_enough" in refused.stdout + refused.stderr
+    steps = {step["key"]: step["state"] for step in project.json("runs", "show", "churn")["steps"]}
+    assert (steps["gate"], steps["approval"], steps["release"]) == ("refused", "skipped", "skipped")
     missing = project.run("predict", "churn", '{"customer_id": "c1"}', check=False)
     assert missing.returncode == 2
     assert "no endpoint" in missing.stderr

@@ -139,8 +139,18 @@ pub enum Command {
         #[arg(long)]
         detach: bool,
     },
-    /// List tables, or show the versions and profile of one.
-    Tables { table: Option<String> },
+    /// List tables, or show the versions of one, or its rows in quarantine.
+    Tables {
+        table: Option<String>,
+        /// Show the rows that broke the contract, newest first, each with the rule and the reason.
+        #[arg(long, requires = "table")]
+        quarantine: bool,
+        /// Only rows that this rule kept out, such as `amount.min`.
+        #[arg(long, requires = "quarantine")]
+        rule: Option<String>,
+        #[arg(long, requires = "quarantine", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1000))]
+        limit: u32,
+    },
     /// List feature views, or show one.
     Features { view: Option<String> },
     /// List alerts, firing first.

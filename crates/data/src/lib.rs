@@ -36,6 +36,7 @@ mod ingestion;
 mod location;
 mod ordered;
 mod profile;
+mod quarantined;
 pub mod queries;
 mod reading;
 
@@ -46,4 +47,5 @@ pub use ingestion::{IngestReport, Services, ingest, quarantine_schema, register}
 pub use location::{FilePattern, FoundFile, Landing};
 pub use ordered::Ordered;
 pub use profile::{ColumnProfile, ColumnSummary, Histogram, Profile, ProfileDocument, ProfileSummary, QuantilePoint, TopValue};
+pub use quarantined::{QuarantinedRow, quarantined};
 pub use queries::{IngestedFile, TableVersion};

@@ -74,7 +74,16 @@ pub async fn tables(client: &Client, table: Option<&str>, json: bool) -> Result<
     let answer = client.get(Address::of(&["tables", table]).text()).await?;
     let columns =
         [("version", "/version"), ("at", "/at"), ("rows", "/n_rows"), ("quarantined", "/n_quarantined"), ("digest", "/digest")];
-    show(&answer, json, &columns, "loopwright features");
+    show(&answer, json, &columns, &format!("loopwright tables {table} --quarantine"));
+    Ok(())
+}
+
+pub async fn quarantine(client: &Client, table: &str, rule: Option<&str>, limit: u32, json: bool) -> Result<()> {
+    let address = Address::of(&["tables", table, "quarantine"]).with("rule", rule).with("limit", Some(limit));
+    let answer = client.get(address.text()).await?;
+    let columns =
+        [("at", "/at"), ("file", "/file"), ("row", "/row_number"), ("rule", "/rule"), ("reason", "/reason"), ("raw", "/raw")];
+    show(&answer, json, &columns, "loopwright check");
     Ok(())
 }
 

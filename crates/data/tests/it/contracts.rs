@@ -1,7 +1,7 @@
 //! What the contract does with rows: keep, warn, quarantine or refuse.
 
 use lw_data::failures::{CONTRACT_REFUSED, SOURCE_FILE_CHANGED};
-use lw_data::{Freshness, Severity};
+use lw_data::{Freshness, Severity, quarantined};
 use lw_engine::Area;
 
 use crate::project::{Project, source};
@@ -64,6 +64,13 @@ async fn each_rule_sends_its_rows_away_with_a_reason() {
             .collect::<Vec<_>>()
     };
     assert_eq!(squeeze(&project.show(sql, Area::Quarantine, &orders).await), squeeze(want));
+    let listed = quarantined(&project.services.engine, &orders.name, None, 2).await.unwrap();
+    let told: Vec<_> = listed.iter().map(|row| (row.row_number, row.rule.as_str(), row.raw["id"].as_str())).collect();
+    assert_eq!(told, [(2, "id.required", None), (3, "price.min", Some("3"))]);
+    assert_eq!(listed[1].value.as_deref(), Some("-1.0"));
+    let by_rule = quarantined(&project.services.engine, &orders.name, Some("used_is_cheap"), 10).await.unwrap();
+    assert_eq!((by_rule.len(), by_rule[0].reason.as_str()), (1, "used things are cheap"));
+    assert!(quarantined(&project.services.engine, &orders.name, Some("it's none"), 10).await.unwrap().is_empty());
     let commit = &report.commits[0];
     let warned = commit.rules.iter().find(|rule| rule.rule == "code.matches").unwrap();
     assert_eq!((warned.severity, warned.n_broken, warned.first.row_number), (Severity::Warn, 1, 8));

@@ -20,6 +20,8 @@ pub fn routes() -> Vec<Route> {
             .summary("The versions of a table, newest first; ?before=N&limit=N"),
         Route::get("/api/v1/tables/{table}/profile", Action::Read, "table", profile)
             .summary("The profile of a table's newest version"),
+        Route::get("/api/v1/tables/{table}/quarantine", Action::Read, "table", quarantine)
+            .summary("The rows that broke the contract, newest first, each with its rule and reason; ?rule=NAME&limit=N"),
         Route::get("/api/v1/feature-views", Action::Read, "feature_view", views)
             .summary("Every feature view with how far it has come online"),
         Route::get("/api/v1/feature-views/{view}", Action::Read, "feature_view", view).summary("One feature view"),
@@ -79,6 +81,26 @@ async fn profile(State(app): State<App>, Path(table): Path<String>) -> Answer<ax
     let profile: Value =
         serde_json::from_slice(&bytes).map_err(|error| lw_core::Error::bug("a stored profile cannot be read").cause(error))?;
     Ok(axum::Json(json!({ "table": name, "version": version.version, "profile": profile })))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct QuarantineQuery {
+    rule: Option<String>,
+    limit: Option<u32>,
+}
+
+async fn quarantine(
+    State(app): State<App>,
+    Path(table): Path<String>,
+    Query(query): Query<QuarantineQuery>,
+) -> Answer<axum::Json<Value>> {
+    let (name, limit) = (Name::parse(&table)?, query.limit.unwrap_or(100).clamp(1, 1000));
+    let rows = lw_data::quarantined(app.workspace()?.engine(), &name, query.rule.as_deref(), limit).await?;
+    if rows.is_empty() && lw_data::queries::latest_version(app.store(), &name).await?.is_none() {
+        return Err(unknown_table(&name).into());
+    }
+    Ok(axum::Json(json!({ "table": name, "items": rows })))
 }
 
 fn view_json(app: &App, view: &lw_features::RegisteredView) -> lw_core::Result<Value> {
