@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import math
 import time
+from collections.abc import Iterator, Mapping
 from types import TracebackType
 from typing import Any
 
 import httpx
 import pyarrow as pa
 
-from ._errors import ConnectionFailed, ServerFault, TimedOut, error_of
+from ._errors import ConnectionFailed, InvalidRequest, ServerFault, TimedOut, error_of
 
 #: Answers after which the same request may succeed: too much at once, and a server that starts or stops.
 _REPEATABLE = {429, 503}
@@ -34,8 +37,8 @@ class Transport:
         return self._json(self._send("GET", path, params={name: value for name, value in query.items() if value is not None}))
 
     def post(self, path: str, body: dict[str, Any] | None = None, *, actor: str | None = None) -> Any:
-        headers = {"X-Loopwright-Actor": actor} if actor else None
-        return self._json(self._send("POST", path, json=body or {}, headers=headers))
+        headers = {"Content-Type": "application/json"} | ({"X-Loopwright-Actor": actor} if actor else {})
+        return self._json(self._send("POST", path, content=_encoded(body or {}), headers=headers))
 
     def arrow(self, path: str) -> pa.Table:
         """A table that comes as an Arrow IPC stream."""
@@ -76,6 +79,28 @@ class Transport:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
+
+
+def _encoded(body: dict[str, Any]) -> bytes:
+    """The body as JSON, which knows neither NaN nor infinity: they are refused here, with the place where they stand."""
+    try:
+        return json.dumps(body, allow_nan=False, ensure_ascii=False, separators=(",", ":")).encode()
+    except ValueError as error:
+        place = next(_not_finite(body), None)
+        message = f"{place} is not a finite number" if place else f"the request cannot be sent as JSON: {error}"
+        raise InvalidRequest(message, code="invalid-body", hint="send None where a value is unknown") from error
+
+
+def _not_finite(value: Any, place: str = "") -> Iterator[str]:
+    """Where NaN and infinities stand, such as ``rows[3].distance``."""
+    if isinstance(value, float) and not math.isfinite(value):
+        yield f"`{place}`"
+    elif isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from _not_finite(item, f"{place}.{key}" if place else str(key))
+    elif isinstance(value, list | tuple):
+        for index, item in enumerate(value):
+            yield from _not_finite(item, f"{place}[{index}]")
 
 
 def _document(response: httpx.Response) -> Any:

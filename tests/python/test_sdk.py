@@ -107,6 +107,8 @@ def test_endpoints_score_one_row_and_many(lw):
     with pytest.raises(loopwright.InvalidRequest) as refused:
         churn.predict({"customer_id": "c1"})
     assert refused.value.code == "invalid-predict-request"
+    with pytest.raises(loopwright.InvalidRequest, match=r"`rows\[1\]\.amount` is not a finite number"):
+        churn.predict_many([ROW, {**ROW, "amount": float("nan")}])
 
 
 def test_runs_are_started_waited_for_and_read(lw):

@@ -42,7 +42,8 @@ fn in_use(directory: &Path, file: &mut File) -> lw_core::Error {
         Ok(_) if !holder.is_empty() => format!("process {holder}"),
         _ => "another process".to_owned(),
     };
-    WORKSPACE_IN_USE
-        .error(format!("the workspace {} is in use by {holder}", directory.display()))
-        .hint("talk to the server that runs there, stop it, or name another directory with --workspace")
+    WORKSPACE_IN_USE.error(format!("the workspace {} is in use by {holder}", directory.display())).hint(
+        "a command that works there, such as `loopwright run`, lets go when it ends; where several shall work at once, start \
+               `loopwright up` first and they share its server; or name another directory with --workspace",
+    )
 }

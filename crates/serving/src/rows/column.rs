@@ -58,7 +58,7 @@ impl ColumnBuilder {
     /// Adds a value, or says why the field does not take it.
     pub fn push(&mut self, value: Value<'_>, field: &RequestField) -> Result<(), Error> {
         match (&mut *self, value) {
-            (_, Value::Null) if field.required => return Err(missing(field)),
+            (_, Value::Null) if field.required => return Err(null(field)),
             (_, Value::Null) => self.push_null(),
             (Self::Boolean(builder), Value::Boolean(value)) => builder.append_value(value),
             (Self::Int32(builder), value) => {
@@ -144,7 +144,7 @@ pub fn check_column(array: &dyn Array, field: &RequestField) -> Result<(), Error
         return Err(INVALID_REQUEST.error(message).hint("cast the column to the field's type"));
     }
     if field.required && array.null_count() > 0 {
-        return Err(missing(field));
+        return Err(null(field));
     }
     let has_bad_number = match field.data_type {
         DataType::Float64 => array.as_primitive::<Float64Type>().iter().flatten().any(|number| !number.is_finite()),
@@ -158,13 +158,18 @@ pub fn check_column(array: &dyn Array, field: &RequestField) -> Result<(), Error
     if has_bad_number { Err(not_finite(field)) } else { Ok(()) }
 }
 
+/// The request says nothing of a field that it must have.
 pub fn missing(field: &RequestField) -> Error {
-    INVALID_REQUEST.error(format!("field `{}` is missing", field.name)).hint(format!(
-        "send `{}` as {}, like {}",
-        field.name,
-        field.data_type,
-        example(field.data_type)
-    ))
+    INVALID_REQUEST.error(format!("field `{}` is missing", field.name)).hint(how_to_send(field))
+}
+
+/// The request leaves open the value of a field that must have one.
+fn null(field: &RequestField) -> Error {
+    INVALID_REQUEST.error(format!("field `{}` is null, and it is required", field.name)).hint(how_to_send(field))
+}
+
+fn how_to_send(field: &RequestField) -> String {
+    format!("send `{}` as {}, like {}", field.name, field.data_type, example(field.data_type))
 }
 
 /// A whole number. A float without a fraction counts: pandas writes integers with nulls that way.
@@ -278,7 +283,7 @@ mod tests {
 
     #[test]
     fn everything_else_is_refused_with_a_hint() {
-        check(DataType::Float64, Value::Null, Err("`x` is missing"));
+        check(DataType::Float64, Value::Null, Err("`x` is null, and it is required"));
         check(DataType::Float64, Value::Float(f64::NAN), Err("not a finite number"));
         check(DataType::Float64, Value::Text("1"), Err("is float64, but a text"));
         check(DataType::Float32, Value::Float(1e300), Err("too large"));
