@@ -73,10 +73,10 @@ async fn a_source_that_its_table_cannot_take_is_not_applied() {
         *text = text.replace(from, to).into();
         Project::parse(bundle).unwrap()
     };
-    let wanted = edited("amount: {type: float64", "amount: {type: int64");
+    let wanted = edited("amount: {type: float64", "amount: {type: float32");
     let plan = workspace.plan(&wanted).await.unwrap();
     let refused: Vec<_> = plan.changes.iter().filter_map(|change| change.refused.as_deref()).collect();
-    assert_eq!(refused, ["column `amount` of table `orders` is float64, not int64"]);
+    assert_eq!(refused, ["column `amount` of table `orders` is float64, not float32"]);
     let error = workspace.apply(&ctx, wanted).await.unwrap_err();
     assert!(error.is(SOURCE_TYPE_CHANGED) && error.hint_text().unwrap().contains("new name"), "{error:?}");
     assert_eq!(workspace.project().await.unwrap().applied.version, 1, "nothing was applied");

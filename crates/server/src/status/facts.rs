@@ -48,7 +48,10 @@ impl ModelFacts {
             report = registry.report(&name, newest.version).await?;
             gates = registry.gate_decision(&name, newest.version).await?;
             approvals = registry.approvals(&name, newest.version).await?;
-            let rule = app.workspace()?.approval_rule(&name).await?;
+            let rule = match app.workspace() {
+                Ok(workspace) => workspace.approval_rule(&name).await?,
+                Err(_) => None,
+            };
             n_approvals = rule.map_or(1, |rule| rule.needed(newest)).max(1);
         }
         let subjects = |answers: &Answers, is_data: bool| -> Vec<Subject> {
