@@ -1,9 +1,18 @@
-//! Embeds the pages of docs/errors, so that `loopwright explain` needs no files at run time.
+//! Embeds the pages of docs/errors, so that `loopwright explain` needs no files at run time, and has the binary linked compactly.
 
 use std::fmt::Write as _;
 use std::path::Path;
 
 fn main() {
+    embed_error_pages();
+    let is = |variable: &str, value: &str| std::env::var(variable).is_ok_and(|found| found == value);
+    if is("CARGO_CFG_TARGET_OS", "linux") && is("CARGO_CFG_TARGET_ENV", "gnu") {
+        // A table of relocations of some megabytes, all read at each start, becomes one of some kilobytes (needs glibc 2.36).
+        println!("cargo:rustc-link-arg-bins=-Wl,-z,pack-relative-relocs");
+    }
+}
+
+fn embed_error_pages() {
     // Asked for when the script runs, not when it is compiled: a target folder that was copied belongs to another tree.
     let manifest = std::env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets CARGO_MANIFEST_DIR");
     let pages = Path::new(&manifest).join("../../docs/errors");
