@@ -6,12 +6,12 @@ mod background;
 mod client;
 mod commands;
 mod connect;
+mod environment;
 mod failures;
 mod import;
 mod logging;
 mod progress;
 mod render;
-mod threads;
 
 use std::process::ExitCode;
 
@@ -21,7 +21,7 @@ use clap::Parser;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    threads::let_waiting_threads_sleep();
+    environment::complete();
     let cli = args::Cli::parse();
     let json = cli.global.json;
     logging::start(matches!(cli.command, args::Command::Up(_)));
