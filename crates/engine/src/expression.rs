@@ -56,7 +56,12 @@ impl Expression {
         let logical = planner.sql_to_expr(parsed, &columns, &mut PlannerContext::new()).map_err(failed)?;
         check_row_wise(&logical, sql)?;
         let logical = simplify(logical, &columns).map_err(failed)?;
+        Self::from_logical(sql, logical, schema)
+    }
 
+    /// From an expression that is checked and simplified.
+    pub(crate) fn from_logical(sql: &str, logical: Expr, schema: &SchemaRef) -> Result<Self> {
+        let failed = |error| diagnose(&error, sql);
         let used: HashSet<String> = logical.column_refs().into_iter().map(|column| column.name.clone()).collect();
         let fields: Vec<Arc<Field>> = schema.fields().iter().filter(|field| used.contains(field.name())).cloned().collect();
         let inputs = Arc::new(Schema::new(fields));
@@ -88,12 +93,7 @@ impl Expression {
 
     /// One value for each row of the batch, which finds its columns by name and may have others.
     pub fn evaluate(&self, batch: &RecordBatch) -> Result<ArrayRef> {
-        let column = |field: &Arc<Field>| {
-            batch.column_by_name(field.name()).cloned().ok_or_else(|| {
-                UNKNOWN_COLUMN.error(format!("the rows have no column `{}`, which `{}` reads", field.name(), self.sql))
-            })
-        };
-        let columns = self.inputs.fields().iter().map(column).collect::<Result<_>>()?;
+        let columns = self.inputs.fields().iter().map(|field| column_of(batch, field, &self.sql)).collect::<Result<_>>()?;
         self.evaluate_columns(columns, batch.num_rows())
     }
 
@@ -116,7 +116,13 @@ impl Expression {
     }
 }
 
-fn simplify(expression: Expr, columns: &DFSchema) -> datafusion::error::Result<Expr> {
+/// The column that an expression reads.
+pub(crate) fn column_of(batch: &RecordBatch, field: &Field, sql: &str) -> Result<ArrayRef> {
+    let missing = || UNKNOWN_COLUMN.error(format!("the rows have no column `{}`, which `{sql}` reads", field.name()));
+    batch.column_by_name(field.name()).cloned().ok_or_else(missing)
+}
+
+pub(crate) fn simplify(expression: Expr, columns: &DFSchema) -> datafusion::error::Result<Expr> {
     let context = SimplifyContext::builder()
         .with_schema(Arc::new(columns.clone()))
         .with_config_options(OFFLINE.config_options().clone())

@@ -26,6 +26,7 @@
 //! ```
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may panic"))]
 
+mod aggregation;
 mod binding;
 mod column_type;
 mod engine;
@@ -37,6 +38,7 @@ mod row;
 mod sql;
 mod table;
 
+pub use aggregation::{AggregateValue, Aggregation, AggregationAnswer, AggregationState};
 pub use binding::{Binding, Bound};
 pub use column_type::{
     canonical_batch, canonical_schema, canonical_type, from_arrow, from_arrow_schema, to_arrow, to_arrow_schema,

@@ -55,6 +55,8 @@ fn describe(error: &DataFusionError, sql: &str) -> Error {
         DataFusionError::ArrowError(error, _) => QUERY_FAILED
             .error(format!("the query failed on a row: {}", first_line(&error.to_string())))
             .hint("guard the value with CASE, NULLIF or TRY_CAST"),
+        // The planner calls its own defect what is an argument of the wrong type.
+        DataFusionError::Internal(message) if message.contains("failed to match any signature") => no_signature(message),
         DataFusionError::Execution(message) => QUERY_FAILED.error(format!("the query failed: {}", first_line(message))),
         other => Error::bug(format!("the engine failed: {}", first_line(&other.to_string()))),
     }
@@ -158,6 +160,15 @@ fn planning(message: &str, sql: &str) -> Error {
         return SQL_TYPE_MISMATCH.error(format!("the types do not fit: {message}")).hint("convert one side with CAST(… AS …)");
     }
     BAD_SQL.error(format!("the query does not make sense: {message}"))
+}
+
+fn no_signature(message: &str) -> Error {
+    let function = message.split('\'').nth(1).unwrap_or("the function");
+    let received = message.split("but received ").nth(1).and_then(|rest| rest.split(" (DataType").next());
+    let what = received.map_or("an argument of its type".to_owned(), |received| format!("a {}", received.to_lowercase()));
+    SQL_TYPE_MISMATCH
+        .error(format!("the types do not fit: `{function}` does not take {what}"))
+        .hint("convert the argument with CAST(… AS …)")
 }
 
 fn time_dependent(name: &str) -> Error {
