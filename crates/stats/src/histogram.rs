@@ -62,6 +62,11 @@ impl Bins {
 pub struct Counts(Vec<u64>);
 
 impl Counts {
+    /// Counts that were taken elsewhere, such as from a sketch, in the order of the cells of their bins.
+    pub fn from_cells(cells: Vec<u64>) -> Self {
+        Self(cells)
+    }
+
     pub fn n_values(&self) -> u64 {
         self.0.iter().sum()
     }
@@ -153,6 +158,20 @@ impl ReferenceHistogram {
         }
         histogram.counts = counts;
         Ok(histogram)
+    }
+
+    /// From bins and counts that were taken elsewhere, such as from a sketch.
+    ///
+    /// # Errors
+    /// `empty-reference` without values, `histogram-mismatch` if the counts are not those of the bins' cells.
+    pub fn from_counts(bins: Bins, counts: Counts) -> Result<Self> {
+        if counts.n_values() == 0 {
+            return Err(empty());
+        }
+        if counts.0.len() != bins.n_cells() {
+            return Err(mismatch(format!("{} counts do not fill {} cells", counts.0.len(), bins.n_cells())));
+        }
+        Ok(Self { bins, counts })
     }
 
     fn with_bins(bins: Bins) -> Self {
