@@ -6,10 +6,11 @@ use arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, Float64Array, StringArray, TimestampMicrosecondArray, new_null_array,
 };
 use arrow::buffer::BooleanBuffer;
-use arrow::compute::{CastOptions, cast_with_options};
+use arrow::compute::kernels::cmp;
+use arrow::compute::{CastOptions, cast_with_options, nullif};
 use arrow::datatypes::{DataType as ArrowType, Float64Type, TimeUnit, TimestampMicrosecondType};
 use arrow::util::display::array_value_to_string;
-use jiff::tz::TimeZone;
+use jiff::tz::{Offset, TimeZone};
 use lw_core::DataType;
 
 /// A converted column.
@@ -45,7 +46,8 @@ pub(crate) fn convert(raw: &ArrayRef, want: DataType, zone: Option<&TimeZone>) -
             convert(&cast(raw, &plain).values, want, zone)
         }
         (found, DataType::Int32 | DataType::Int64) if found.is_integer() => Ok(cast(raw, &target)),
-        (found, DataType::Int32 | DataType::Int64) if found.is_floating() || is_decimal(found) => Ok(whole_numbers(raw, &target)),
+        (found, DataType::Int32 | DataType::Int64) if is_decimal(found) => Ok(whole_decimals(raw, &target)),
+        (found, DataType::Int32 | DataType::Int64) if found.is_floating() => Ok(whole_numbers(raw, &target)),
         (found, DataType::Float32 | DataType::Float64) if found.is_numeric() => Ok(cast(raw, &target)),
         (ArrowType::Timestamp(_, Some(_)), DataType::Timestamp) => Ok(cast(raw, &target)),
         (ArrowType::Timestamp(_, None), DataType::Timestamp) => place_in_zone(raw, zone),
@@ -105,6 +107,16 @@ fn whole_numbers(raw: &ArrayRef, target: &ArrowType) -> Converted {
     let whole: Float64Array =
         floats.as_primitive::<Float64Type>().iter().map(|value| value.filter(|value| value.fract() == 0.0)).collect();
     let values = cast(&(Arc::new(whole) as ArrayRef), target).values;
+    let failed = lost(raw, &values);
+    Converted { values, failed }
+}
+
+/// A decimal is an integer if it is the same after the way there and back. The way by floats would round beyond 2^53.
+fn whole_decimals(raw: &ArrayRef, target: &ArrowType) -> Converted {
+    let values = cast(raw, target).values;
+    let back = cast(&values, raw.data_type()).values;
+    let whole = cmp::distinct(raw, &back).and_then(|differs| nullif(&values, &differs));
+    let values = whole.unwrap_or_else(|_| new_null_array(target, raw.len()));
     let failed = lost(raw, &values);
     Converted { values, failed }
 }
@@ -176,6 +188,9 @@ fn place_in_zone(raw: &ArrayRef, zone: Option<&TimeZone>) -> Result<Converted, M
         };
     };
     let local = cast(raw, &ArrowType::Timestamp(TimeUnit::Microsecond, None)).values;
+    if let Ok(offset) = zone.to_fixed_offset() {
+        return Ok(shifted(raw, &local, offset));
+    }
     let instant = |micros: i64| {
         let civil = jiff::tz::Offset::UTC.to_datetime(jiff::Timestamp::from_microsecond(micros).ok()?);
         Some(civil.to_zoned(zone.clone()).ok()?.timestamp().as_microsecond())
@@ -186,9 +201,20 @@ fn place_in_zone(raw: &ArrayRef, zone: Option<&TimeZone>) -> Result<Converted, M
     Ok(Converted { values, failed })
 }
 
+/// Times of a zone without clock changes, such as UTC.
+fn shifted(raw: &ArrayRef, local: &ArrayRef, offset: Offset) -> Converted {
+    let offset_micros = i64::from(offset.seconds()) * 1_000_000;
+    let range = jiff::Timestamp::MIN.as_microsecond()..=jiff::Timestamp::MAX.as_microsecond();
+    let instant = |micros: i64| micros.checked_sub(offset_micros).filter(|instant| range.contains(instant));
+    let instants: TimestampMicrosecondArray = local.as_primitive::<TimestampMicrosecondType>().unary_opt(instant);
+    let values: ArrayRef = Arc::new(instants.with_timezone("UTC"));
+    let failed = lost(raw, &values);
+    Converted { values, failed }
+}
+
 #[cfg(test)]
 mod tests {
-    use arrow::array::{Int64Array, TimestampSecondArray};
+    use arrow::array::{Decimal128Array, Int64Array, TimestampSecondArray};
 
     use super::*;
 
@@ -224,6 +250,34 @@ mod tests {
         check(&wide, DataType::Float64, &["7.0", "", "1099511627776.0"], &[]);
         let misfit = convert(&wide, DataType::String, None).unwrap_err();
         assert_eq!(misfit, Misfit::TypeChanged { found: "int64".into(), row_index: 0, value: "7".into() });
+    }
+
+    #[test]
+    fn decimals_that_overflow_or_have_fractions_are_no_integers() {
+        let decimals = |values: Vec<i128>, scale| -> ArrayRef {
+            Arc::new(Decimal128Array::from(values).with_precision_and_scale(38, scale).unwrap())
+        };
+        // 2^53 + 1 has no float; 10^20 no 64-bit integer.
+        let wide = decimals(vec![9_007_199_254_740_993, 100_000_000_000_000_000_000, -7], 0);
+        check(&wide, DataType::Int64, &["9007199254740993", "", "-7"], &[1]);
+        let cents = decimals(vec![100, 150, -300, 4_294_967_296_00], 2);
+        check(&cents, DataType::Int32, &["1", "", "-3", ""], &[1, 3]);
+        check(&cents, DataType::Float64, &["1.0", "1.5", "-3.0", "4294967296.0"], &[]);
+        check(&texts(&["99999999999999999999", "7"]), DataType::Int64, &["", "7"], &[0]);
+    }
+
+    #[test]
+    fn zones_may_be_mixed_in_one_column_and_fixed_ones_only_shift() {
+        let mixed = texts(&["2024-01-01T10:00:00+05:30", "2024-01-01T10:00:00Z", "2024-01-01 10:00:00-08"]);
+        let instants = ["2024-01-01T04:30:00Z", "2024-01-01T10:00:00Z", "2024-01-01T18:00:00Z"];
+        check(&mixed, DataType::Timestamp, &instants, &[]);
+        let naive: ArrayRef = Arc::new(TimestampSecondArray::from(vec![Some(1_704_103_200), None, Some(i64::MAX / 2_000_000)]));
+        for (zone, want) in [("UTC", "2024-01-01T10:00:00Z"), ("Etc/GMT-5", "2024-01-01T05:00:00Z")] {
+            let placed = convert(&naive, DataType::Timestamp, Some(&TimeZone::get(zone).unwrap())).unwrap();
+            assert_eq!(shown(&placed.values, 0), want, "{zone}");
+            assert!(placed.values.is_null(1) && placed.values.is_null(2), "{zone}");
+            assert_eq!(placed.failed.unwrap().set_indices().collect::<Vec<_>>(), [2], "{zone}");
+        }
     }
 
     #[test]

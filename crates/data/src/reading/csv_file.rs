@@ -30,7 +30,7 @@ pub(super) fn read(snapshot: &Snapshot, source: &SourceDefinition) -> Result<Vec
     }
     let header = fields(&record, path).map(|field| field.map(|text| text.trim().to_owned())).collect::<Result<Vec<_>>>()?;
     check_delimiter(source, &header, delimiter, path)?;
-    let mut columns = TextColumns::new(table_names(source, &header, path)?);
+    let mut columns = TextColumns::new(table_names(source, &header, |_| None, path)?);
     while reader.read_byte_record(&mut record).map_err(|error| broken(path, error))? {
         if record.len() != header.len() {
             return Err(wrong_length(path, &record, header.len()));

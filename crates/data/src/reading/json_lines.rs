@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::columns::{check_missing, table_name};
+use super::columns::{check_missing, check_number, table_name};
 use super::{CHUNK_ROWS, Snapshot, TextColumns, place};
 use crate::SourceDefinition;
 use crate::failures::SOURCE_FILE_UNREADABLE;
@@ -65,7 +65,9 @@ impl Rows<'_> {
         if let Some(index) = self.index_of.get(name) {
             return Ok(*index);
         }
-        let table_name = table_name(self.source, name, self.path).map_err(|error| error.at(place(self.path, Some(line))))?;
+        check_number(self.columns.names.len() + 1, self.path).map_err(|error| error.at(place(self.path, Some(line))))?;
+        let table_name =
+            table_name(self.source, name, None, self.path).map_err(|error| error.at(place(self.path, Some(line))))?;
         let mut builder = StringBuilder::with_capacity(CHUNK_ROWS.min(1_024), 0);
         (0..self.columns.n_rows).for_each(|_| builder.append_null());
         self.columns.names.push(table_name);

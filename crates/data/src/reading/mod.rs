@@ -15,6 +15,8 @@ use arrow::datatypes::{Field, Schema};
 use bytes::Bytes;
 use lw_core::{Digest, Error, Place, Result, Timestamp};
 
+pub(crate) use parquet_file::ParquetGroups;
+
 use crate::failures::{SOURCE_FILE_UNREADABLE, SOURCE_FILE_UNSTABLE, SOURCE_FILES_MISSING};
 use crate::{Format, SourceDefinition};
 

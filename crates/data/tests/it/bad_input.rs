@@ -71,7 +71,7 @@ async fn broken_csv() {
     let changed = "source-columns-changed";
     let want = "in/new: the header is one column, `id;name;at`: fields are not separated by ','";
     check("csv", "id;name;at\n1;a;\n", changed, want, "set `delimiter: \";\"`").await;
-    check("csv", "id,nam,at\n", changed, "in/new: the declared column `name` is missing", "`from: \"nam\"`").await;
+    check("csv", "id,nam,at\n", changed, "in/new: the declared column `name` (string) is missing", "`from: \"nam\"`").await;
     check("csv", "id,name,at,x\n", changed, "in/new: the column `x` is not declared", "evolution: additive").await;
     check("csv", "id,name,at,id\n", changed, "in/new: the column `id` stands twice", "name of its own").await;
     let want = "in/new: column `at` has times without a zone; the first is `2024-01-01 10:00:00` in row 2";
@@ -90,7 +90,14 @@ async fn broken_json_lines() {
     check("jsonl", "{\"id\": 1, \"id\": 2}", unreadable, "in/new:1: the name `id` stands twice", "JSON Lines").await;
     let changed = "source-columns-changed";
     check("jsonl", "{\"id\": 1, \"idd\": 2}", changed, "in/new:1: the column `idd` is not declared", "did you mean `id`?").await;
-    check("jsonl", "{\"id\": 1, \"name\": null}", changed, "in/new: the declared column `at` is missing", "the file has").await;
+    check(
+        "jsonl",
+        "{\"id\": 1, \"name\": null}",
+        changed,
+        "in/new: the declared column `at` (timestamp) is missing",
+        "the file has",
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -111,6 +118,50 @@ async fn broken_parquet() {
     let naive = parquet(vec![("id", numbers(vec![Some(1)])), ("name", texts(&["a"])), ("at", naive)]);
     let want = "in/new: column `at` has times without a zone; the first is `1970-01-01T00:00:00` in row 1";
     check("parquet", naive, "timestamp-without-zone", want, "zone: America/New_York").await;
+}
+
+/// The evolution policy names the types on both sides, the file and, where there is one, the row.
+#[tokio::test]
+async fn changed_columns() {
+    let numbers = |values: Vec<Option<i64>>| Arc::new(Int64Array::from(values)) as ArrayRef;
+    let at = || texts(&["2024-01-01T00:00:00Z"]);
+    let more =
+        parquet(vec![("id", numbers(vec![Some(1)])), ("name", texts(&["a"])), ("at", at()), ("x", numbers(vec![Some(1)]))]);
+    let changed = "source-columns-changed";
+    check("parquet", more, changed, "in/new: the column `x` (int64) is not declared", "evolution: additive").await;
+    let fewer = parquet(vec![("name", texts(&["a"])), ("at", at())]);
+    check("parquet", fewer, changed, "in/new: the declared column `id` (int64) is missing", "the file has: name, at").await;
+    let wide: Vec<String> = (0..10_000).map(|index| format!("c{index}")).collect();
+    let want = "in/new: the file has 10000 columns, a table has at most 2000";
+    check("csv", wide.join(","), changed, want, "delimiter").await;
+    let wide: Vec<String> = wide.iter().map(|name| format!("\"{name}\": 1")).collect();
+    let lines = format!("{{{}}}", wide.join(", "));
+    check("jsonl", lines, changed, "in/new:1: the column `c0` is not declared", "evolution: additive").await;
+}
+
+/// Two files of one batch bring a new column with two types, then a later batch with a third.
+#[tokio::test]
+async fn a_new_column_has_one_type() {
+    let (project, things) = (Project::new(), definition("parquet"));
+    let mut json = serde_json::to_value(&things).unwrap();
+    json["contract"]["evolution"] = "additive".into();
+    let additive: SourceDefinition = serde_json::from_value(json).unwrap();
+    let file = |extra: ArrayRef| {
+        let ids: ArrayRef = Arc::new(Int64Array::from(vec![1, 2]));
+        parquet(vec![("id", ids), ("name", texts(&["a", "b"])), ("at", texts(&["2024-01-01T00:00:00Z"; 2])), ("extra", extra)])
+    };
+    project.write("in/1", file(Arc::new(Int64Array::from(vec![Some(7), None]))));
+    project.write("in/2", file(Arc::new(StringArray::from(vec![None, Some("seven")]))));
+    let error = project.ingest(&additive).await.unwrap_err();
+    let want = "in/2: column `extra` is string, in table `things` int64; the first such value is `seven` in row 2";
+    assert_eq!((error.code(), error.to_string().as_str()), ("source-type-changed", want));
+    project.check_untouched(&additive, 0).await;
+    std::fs::remove_file(project.path().join("in/2")).unwrap();
+    project.ingest(&additive).await.unwrap();
+    project.write("in/3", file(texts(&["x", "y"])));
+    let error = project.ingest(&additive).await.unwrap_err();
+    let want = "in/3: column `extra` is string, in table `things` int64; the first such value is `x` in row 1";
+    assert_eq!((error.code(), error.to_string().as_str()), ("source-type-changed", want));
 }
 
 #[tokio::test]
