@@ -1,10 +1,19 @@
 //! What a user writes about a source: where its files are, which columns they have, and the contract that rows must keep.
 
+mod batch_rule;
+mod contract;
+
 use std::fmt;
 
-use lw_core::{DataType, Digest, Name, Span};
+use lw_core::{DataType, Digest, Name};
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
+
+pub use batch_rule::{
+    AggregateRule, Detector, DistributionRule, LabelDelayRule, LearnedVolume, OutlierMethod, OutlierRule, ReferenceRule,
+    RepresentationRule, Season, SensitiveRule, UniqueRule, VolumeRule,
+};
+pub use contract::{Contract, Evolution, RowRule, Severity};
 
 use crate::Ordered;
 
@@ -120,6 +129,9 @@ pub struct ColumnDefinition {
     /// Strings only: a regular expression that the whole value must match.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub matches: Option<String>,
+    /// Which sensitive data the column holds on purpose, so that the contract's rule `sensitive` accepts them here.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sensitive: Vec<Detector>,
     /// What happens to rows that break a rule of this column; the contract's `on_failure` if not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_failure: Option<Severity>,
@@ -149,78 +161,4 @@ impl fmt::Display for Literal {
 fn finite<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
     let value = f64::deserialize(deserializer)?;
     if value.is_finite() { Ok(value) } else { Err(serde::de::Error::custom("a limit must be a finite number")) }
-}
-
-/// What rows must keep as a whole, and what happens to those that do not.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Contract {
-    /// Which columns a file may have besides the declared ones.
-    #[serde(default)]
-    pub evolution: Evolution,
-    /// What happens to rows that break a rule without an `on_failure` of its own.
-    #[serde(default)]
-    pub on_failure: Severity,
-    /// The share of a batch's rows, 0 to 1, that may go to quarantine. Above it the whole batch is refused.
-    #[serde(default = "default_max_quarantined")]
-    pub max_quarantined: f64,
-    /// How old the newest event time may be before the table counts as stale.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub freshness: Option<Span>,
-    /// Rules over a whole row.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub rules: Vec<RowRule>,
-}
-
-impl Default for Contract {
-    fn default() -> Self {
-        Self {
-            evolution: Evolution::default(),
-            on_failure: Severity::default(),
-            max_quarantined: default_max_quarantined(),
-            freshness: None,
-            rules: Vec::new(),
-        }
-    }
-}
-
-fn default_max_quarantined() -> f64 {
-    0.05
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Evolution {
-    /// Exactly the declared columns.
-    #[default]
-    Strict,
-    /// The declared columns and any others, which join the table.
-    Additive,
-    /// Declared columns may be missing (they are null), others join the table.
-    Any,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Hash, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Severity {
-    /// The row stays in the table and is counted.
-    Warn,
-    /// The row goes to the quarantine table with the reason.
-    #[default]
-    Quarantine,
-    /// The whole batch is refused.
-    Reject,
-}
-
-/// A rule in SQL over the columns and derived columns of one row. As with a CHECK constraint, null counts as kept.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct RowRule {
-    pub name: Name,
-    pub check: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub on_failure: Option<Severity>,
-    /// What the quarantine tells about a row that breaks the rule.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
 }

@@ -2,7 +2,8 @@
 //!
 //! A [`SourceDefinition`] says where files are and what their rows must keep. [`ingest`] takes each file exactly once, through any
 //! crash: rows that keep the contract become a version of the table `data/<source>`, the others go to `quarantine/<source>`
-//! with the reason, and the ledger records what was read and what became of it.
+//! with the reason, and the ledger records what was read and what became of it. [`verdicts`] and [`refusals`] tell what every rule
+//! said of a batch, [`examine`] what the rules would say of a file.
 //!
 //! ```
 //! let yaml = "
@@ -30,6 +31,7 @@
 mod contract;
 mod conversion;
 mod definition;
+mod examination;
 pub mod failures;
 mod freshness;
 mod ingestion;
@@ -40,12 +42,17 @@ mod quarantined;
 pub mod queries;
 mod reading;
 
-pub use contract::{Offence, Problem, RuleOutcome};
-pub use definition::{ColumnDefinition, Contract, Evolution, Format, Literal, OnChange, RowRule, Severity, SourceDefinition};
+pub use contract::{Offence, Outcome, Problem, RuleOutcome, RuleVerdict};
+pub use definition::{
+    AggregateRule, ColumnDefinition, Contract, Detector, DistributionRule, Evolution, Format, LabelDelayRule, LearnedVolume,
+    Literal, OnChange, OutlierMethod, OutlierRule, ReferenceRule, RepresentationRule, RowRule, Season, SensitiveRule, Severity,
+    SourceDefinition, UniqueRule, VolumeRule,
+};
+pub use examination::{Examination, examine};
 pub use freshness::{Freshness, freshness};
 pub use ingestion::{IngestReport, Services, ingest, quarantine_schema, register};
 pub use location::{FilePattern, FoundFile, Landing};
 pub use ordered::Ordered;
 pub use profile::{ColumnProfile, ColumnSummary, Histogram, Profile, ProfileDocument, ProfileSummary, QuantilePoint, TopValue};
 pub use quarantined::{QuarantinedRow, quarantined};
-pub use queries::{IngestedFile, TableVersion};
+pub use queries::{IngestedFile, Refusal, TableVersion, refusals, verdicts};

@@ -1,5 +1,7 @@
 //! The statements of this stage, one function each.
 
+mod verdict;
+
 use std::collections::BTreeMap;
 
 use lw_core::{Change, Ctx, Digest, Draft, Error, Name, Result, Subject, SubjectKind, Timestamp, canonical_json};
@@ -8,7 +10,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::failures::{INGEST_CONFLICT, TABLE_VERSION_UNKNOWN};
-use crate::{RuleOutcome, SourceDefinition};
+pub(crate) use verdict::record_refusal;
+pub use verdict::{Refusal, refusals, verdicts};
+
+use crate::{RuleOutcome, RuleVerdict, SourceDefinition};
 
 /// The outbox topic of new table versions. The key of a message is the version's subject, such as `table/flights@3`.
 pub const TABLE_COMMITTED: &str = "table.commit";
@@ -46,11 +51,28 @@ pub(crate) struct BatchPlan {
     pub n_rows: u64,
     pub n_quarantined: u64,
     pub rules: Vec<RuleOutcome>,
+    /// What every rule said; of plans that an earlier version left, nothing.
+    #[serde(default)]
+    pub verdicts: Vec<RuleVerdict>,
+    /// The artifact with the verdicts.
+    #[serde(default)]
+    pub verdicts_digest: Option<Digest>,
+    /// The versions of other tables that rules looked at.
+    #[serde(default)]
+    pub references: Vec<UsedTable>,
     pub profile: Digest,
     /// The artifact with the quarantined rows.
     pub quarantine: Option<Digest>,
     pub newest_event: Option<Timestamp>,
     pub newest_known: Option<Timestamp>,
+}
+
+/// A version of another table that a rule looked at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct UsedTable {
+    pub table: Name,
+    pub version: u64,
+    pub digest: Digest,
 }
 
 /// A version of a table that ingestion made.
@@ -276,12 +298,20 @@ fn draft(plan: &BatchPlan, committed: &TableVersion) -> Draft {
         .set("event_watermark", committed.event_watermark)
         .set("known_watermark", committed.known_watermark)
         .set("created_at", committed.created_at);
-    Draft::new("table.commit", committed.subject())
+    let mut draft = Draft::new("table.commit", committed.subject())
         .input("source", source, plan.definition)
         .output("table", committed.subject(), committed.digest)
         .output("profile", profile, plan.profile)
         .payload(payload)
-        .change(change)
+        .change(change);
+    for used in &plan.references {
+        draft = draft.input("reference", Subject::new(SubjectKind::Table, &used.table, used.version), used.digest);
+    }
+    if let Some(digest) = plan.verdicts_digest {
+        let artifact = Subject::unversioned(SubjectKind::Artifact, digest.hex());
+        draft = draft.output("verdicts", artifact, digest).change(verdict::change(committed, &plan.verdicts, digest));
+    }
+    draft
 }
 
 fn file_change(committed: &TableVersion, file: &IngestedFile) -> Change {

@@ -26,6 +26,7 @@ macro_rules! embed {
 embed! {
     1 "0001_ledger",
     10 "0010_data",
+    12 "0012_contract",
     20 "0020_features",
     30 "0030_tracking",
     35 "0035_artifacts",

@@ -91,20 +91,28 @@ impl CompiledSource {
 }
 
 /// The work in progress: problems do not stop it, so that a user sees all of them at once.
-struct Compilation<'d> {
-    definition: &'d SourceDefinition,
+pub(super) struct Compilation<'d> {
+    pub(super) definition: &'d SourceDefinition,
     problems: Vec<Problem>,
-    fields: Vec<Field>,
+    pub(super) fields: Vec<Field>,
     rules: Vec<Rule>,
 }
 
 impl Compilation<'_> {
-    fn problem(&mut self, path: impl Into<String>, error: Error) {
+    pub(super) fn problem(&mut self, path: impl Into<String>, error: Error) {
         self.problems.push(Problem { path: path.into(), error });
     }
 
-    fn invalid(&mut self, path: impl Into<String>, message: impl Into<String>, hint: impl Into<String>) {
+    pub(super) fn invalid(&mut self, path: impl Into<String>, message: impl Into<String>, hint: impl Into<String>) {
         self.problem(path, SOURCE_INVALID.error(message).hint(hint));
+    }
+
+    /// Adds a rule, whose name must be its own.
+    pub(super) fn rule(&mut self, path: &str, name: String, severity: Severity, kind: RuleKind) {
+        if self.rules.iter().any(|other| other.name == name) {
+            self.invalid(path, format!("there is a rule `{name}` already"), "rename or remove one of them");
+        }
+        self.rules.push(Rule { name, severity, kind });
     }
 
     fn files(&mut self) -> Option<FilePattern> {
@@ -309,12 +317,12 @@ impl Compilation<'_> {
         }
         if !definition.key.is_empty() {
             let kind = RuleKind::Key { columns: key.clone() };
-            self.rules.push(Rule { name: "key".to_owned(), severity: definition.contract.on_failure, kind });
+            self.rule("key", "key".to_owned(), definition.contract.on_failure, kind);
         }
         key
     }
 
-    fn position(&mut self, path: &str, name: &str) -> Option<usize> {
+    pub(super) fn position(&mut self, path: &str, name: &str) -> Option<usize> {
         let found = self.fields.iter().position(|field| field.name() == name);
         if found.is_none() {
             let near = nearest(name, self.fields.iter().map(|field| field.name().as_str()));
@@ -336,22 +344,21 @@ impl Compilation<'_> {
         let schema: SchemaRef = Arc::new(Schema::new(self.fields.clone()));
         for (position, rule) in contract.rules.iter().enumerate() {
             let path = format!("contract.rules[{position}]");
-            if contract.rules[..position].iter().any(|other| other.name == rule.name) || rule.name.as_str() == "key" {
-                self.invalid(format!("{path}.name"), format!("there is a rule `{}` already", rule.name), "rename one of them");
-            }
             let severity = rule.on_failure.unwrap_or(contract.on_failure);
             self.row_rule(&path, rule, severity, &schema);
         }
+        self.rules_on_many_rows(&schema);
         // A rule that keeps rows out comes first in what the quarantine tells.
         self.rules.sort_by_key(|rule| std::cmp::Reverse(rule.severity));
     }
 
     fn row_rule(&mut self, path: &str, rule: &RowRule, severity: Severity, schema: &SchemaRef) {
+        let name_path = format!("{path}.name");
         let path = format!("{path}.check");
         match Expression::compile(&rule.check, schema) {
             Ok(check) if *check.data_type() == ArrowType::Boolean => {
                 let kind = RuleKind::Row { check, sql: rule.check.clone(), reason: rule.reason.clone() };
-                self.rules.push(Rule { name: rule.name.to_string(), severity, kind });
+                self.rule(&name_path, rule.name.to_string(), severity, kind);
             }
             Ok(check) => {
                 let found = crate::conversion::type_name(check.data_type());

@@ -7,10 +7,16 @@ use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, Scalar, StringArray};
 use arrow::buffer::BooleanBuffer;
 use arrow::compute::kernels::{cmp, regexp::regexp_is_match_scalar};
 use lw_core::{Error, Result};
-use lw_engine::Expression;
+use lw_engine::{Aggregation, Expression};
 
-use crate::Severity;
-use crate::conversion::shown;
+use super::distribution::Distribution;
+use super::label_delay::LabelDelay;
+use super::outlier::Outlier;
+use super::reference::Reference;
+use super::representation::Groups;
+use super::sensitive::Sensitive;
+use super::unique::UniqueColumns;
+use crate::{LearnedVolume, Severity};
 
 /// A compiled rule. Its name is `column.rule` for rules of a column, `key`, or the name of a row rule.
 pub(crate) struct Rule {
@@ -53,6 +59,28 @@ pub(crate) enum RuleKind {
     Key {
         columns: Vec<usize>,
     },
+    /// No other row of the batch has the same values; all declared columns together for `duplicates`.
+    Unique(UniqueColumns),
+    Outlier(Outlier),
+    /// Another table has the values: found there at the end of the batch.
+    Reference(Reference),
+    Batch(BatchCheck),
+}
+
+/// A rule that the batch as a whole keeps or breaks.
+pub(crate) enum BatchCheck {
+    Aggregate(Aggregation),
+    Volume {
+        min: Option<u64>,
+        max: Option<u64>,
+    },
+    /// Judged by the history of the table.
+    LearnedVolume(LearnedVolume),
+    /// Judged by the profiles of this and an earlier version.
+    Distribution(Distribution),
+    LabelDelay(LabelDelay),
+    Sensitive(Sensitive),
+    Representation(Groups),
 }
 
 /// A bound of the column's type, and how the user wrote it.
@@ -67,10 +95,10 @@ pub(crate) enum Allowed {
 }
 
 impl Rule {
-    /// The rows of a chunk that break the rule, or none if no row does. Null keeps every rule but `required`.
+    /// The rows of a chunk that break the rule, or none if no row does or more than the chunk decides. Null keeps every rule but
+    /// `required`.
     pub(crate) fn broken(&self, batch: &RecordBatch) -> Result<Option<BooleanBuffer>> {
         let broken = match &self.kind {
-            RuleKind::Type { .. } | RuleKind::Key { .. } => return Ok(None),
             RuleKind::Required { column } => nulls(batch.column(*column)),
             RuleKind::Min { column, limit } => is_true(&cmp::lt(batch.column(*column), &limit.value).map_err(bug)?),
             RuleKind::Max { column, limit } => is_true(&cmp::gt(batch.column(*column), &limit.value).map_err(bug)?),
@@ -80,47 +108,19 @@ impl Rule {
                 is_false(&matches)
             }
             RuleKind::Row { check, .. } => is_false(check.evaluate(batch)?.as_boolean()),
+            RuleKind::Type { .. }
+            | RuleKind::Key { .. }
+            | RuleKind::Unique(_)
+            | RuleKind::Outlier(_)
+            | RuleKind::Reference(_)
+            | RuleKind::Batch(_) => return Ok(None),
         };
         Ok((broken.count_set_bits() > 0).then_some(broken))
     }
 
-    /// What the quarantine says of a row that breaks the rule, and the value that breaks it.
-    pub(crate) fn explain(&self, raw: &RecordBatch, batch: &RecordBatch, row_index: usize) -> (String, Option<String>) {
-        let field = |column: usize| batch.schema().field(column).name().clone();
-        let value = |column: usize| shown(batch.column(column), row_index);
-        match &self.kind {
-            RuleKind::Type { column, want } => {
-                let name = field(*column);
-                let raw = raw.column_by_name(&name);
-                let (text, found) = raw
-                    .map_or_else(Default::default, |raw| (shown(raw, row_index), crate::conversion::type_name(raw.data_type())));
-                (format!("`{name}` is `{text}` ({found}), not {} {want}", article(want.name())), Some(text))
-            }
-            RuleKind::Required { column } => (format!("`{}` is missing", field(*column)), None),
-            RuleKind::Min { column, limit } => {
-                (format!("`{}` is {}, below {}", field(*column), value(*column), limit.written), Some(value(*column)))
-            }
-            RuleKind::Max { column, limit } => {
-                (format!("`{}` is {}, above {}", field(*column), value(*column), limit.written), Some(value(*column)))
-            }
-            RuleKind::OneOf { column, .. } => (
-                format!("`{}` is `{}`, which is not one of the allowed values", field(*column), value(*column)),
-                Some(value(*column)),
-            ),
-            RuleKind::Matches { column, pattern } => {
-                let written = pattern.strip_prefix("^(?:").and_then(|rest| rest.strip_suffix(")$")).unwrap_or(pattern);
-                (format!("`{}` is `{}`, which does not match `{written}`", field(*column), value(*column)), Some(value(*column)))
-            }
-            RuleKind::Row { sql, reason, .. } => (reason.clone().unwrap_or_else(|| format!("`{sql}` is false")), None),
-            RuleKind::Key { columns } => {
-                let names: Vec<_> = columns.iter().map(|column| field(*column)).collect();
-                if columns.iter().any(|column| batch.column(*column).is_null(row_index)) {
-                    return (format!("the key ({}) has a missing part", names.join(", ")), None);
-                }
-                let key = columns.iter().map(|column| value(*column)).collect::<Vec<_>>().join(", ");
-                (format!("another row has the key ({}) = ({key})", names.join(", ")), Some(key))
-            }
-        }
+    /// Whether the batch as a whole keeps or breaks the rule.
+    pub(crate) fn is_of_batch(&self) -> bool {
+        matches!(self.kind, RuleKind::Batch(_))
     }
 }
 
@@ -133,10 +133,6 @@ pub(crate) fn anchored(pattern: &str) -> String {
 pub(crate) fn check_pattern(pattern: &str) -> std::result::Result<(), String> {
     let probe = StringArray::from(vec![""]);
     regexp_is_match_scalar(&probe, &anchored(pattern), None).map(drop).map_err(|error| error.to_string())
-}
-
-fn article(noun: &str) -> &'static str {
-    if noun.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" }
 }
 
 fn nulls(values: &ArrayRef) -> BooleanBuffer {
@@ -155,9 +151,13 @@ fn is_false(verdicts: &arrow::array::BooleanArray) -> BooleanBuffer {
 fn not_allowed(values: &ArrayRef, allowed: &Allowed) -> Result<BooleanBuffer> {
     match allowed {
         Allowed::Texts(texts) => {
+            // A few texts are found faster by comparing than by hashing.
+            const FEW: usize = 16;
+            let few: Option<Vec<&str>> = (texts.len() <= FEW).then(|| texts.iter().map(String::as_str).collect());
+            let is_allowed = |text: &str| few.as_ref().map_or_else(|| texts.contains(text), |few| few.contains(&text));
             let values = values.as_string::<i32>();
             Ok(BooleanBuffer::collect_bool(values.len(), |row_index| {
-                values.is_valid(row_index) && !texts.contains(values.value(row_index))
+                values.is_valid(row_index) && !is_allowed(values.value(row_index))
             }))
         }
         Allowed::Values(allowed) => {

@@ -3,18 +3,21 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, RecordBatchOptions, new_null_array};
-use arrow::compute::{filter_record_batch, max};
-use arrow::datatypes::{Field, Schema, SchemaRef, TimestampMicrosecondType};
-use lw_core::{Ctx, Error, Name, Result, Timestamp};
+use arrow::array::{Array, RecordBatch};
+use arrow::datatypes::{Field, Schema, SchemaRef};
+use lw_core::{Ctx, Error, Name, Result};
 use lw_engine::{Area, TableId};
 
-use super::intake::{Chunk, Intake, column_type};
-use super::{Services, keys, quarantine};
-use crate::contract::{CompiledSource, Tally, refusal};
+use super::chunk::{Chunk, column_type};
+use super::facts::Facts;
+use super::intake::Intake;
+use super::judge::{Accepted, Judgement, judge};
+use super::{Services, keys, quarantine, references};
+use crate::OnChange;
+use crate::contract::CompiledSource;
 use crate::failures::SOURCE_TYPE_CHANGED;
-use crate::queries::{self, BatchPlan};
-use crate::{OnChange, Profile};
+use crate::queries::{self, BatchPlan, IngestedFile, Refusal};
+use crate::reading::place;
 
 /// A batch that the contract lets in.
 pub(super) struct Prepared {
@@ -47,19 +50,30 @@ pub(super) async fn prepare(
         Some(version) => Some(services.engine.schema(&table, Some(version)).await?),
         None => None,
     };
-    let schema = batch_schema(source, existing.as_ref(), &intake.chunks)?;
+    let schema = batch_schema(source, existing.as_ref(), &intake)?;
     keys::check(services, source, &table, version, &mut intake.chunks).await?;
+    let references = references::check(services, source, &mut intake.chunks).await?;
+    let facts = Facts::gather(services, source, ctx.now()).await?;
 
     let ingest_id = ctx.ids.next_hex();
-    let judged = {
-        let (source, schema, ingest_id, at) = (source.clone(), schema.clone(), ingest_id.clone(), ctx.now());
-        let work = move || judge(&source, intake, &schema, &ingest_id, at);
+    let judgement = {
+        let (source, schema, ingest_id) = (source.clone(), schema.clone(), ingest_id.clone());
+        let work = move || judge(&source, intake, &facts, &schema, &ingest_id);
         tokio::task::spawn_blocking(work).await.map_err(|error| Error::bug("judging a batch panicked").cause(error))??
     };
-    let document =
-        serde_json::to_vec(&judged.profile.document()).map_err(|error| Error::bug("a profile is plain JSON").cause(error))?;
-    let profile = services.artifacts.put(document).await?;
-    let quarantine = match judged.quarantined {
+    let accepted = match judgement {
+        Judgement::Accepted(accepted) => accepted,
+        Judgement::Refused { error, files, verdicts } => {
+            let refusal = Refusal::new(ctx, definition, source_version, &error, files, verdicts);
+            queries::record_refusal(ctx, &services.store, refusal).await?;
+            return Err(error);
+        }
+    };
+    let Accepted { files, n_read, n_quarantined, tally, rows, quarantined, profile, newest_event, newest_known } = accepted;
+    let put = async |document: Vec<u8>| services.artifacts.put(document).await;
+    let profile = put(json(&profile.document())?).await?;
+    let verdicts_digest = put(json(&tally.verdicts)?).await?;
+    let quarantine = match quarantined {
         Some(rows) => Some(services.artifacts.put(quarantine::to_parquet(&rows)?).await?),
         None => None,
     };
@@ -72,25 +86,33 @@ pub(super) async fn prepare(
         contract: definition.contract_digest(),
         sequence: newest.map_or(1, |newest| newest.sequence + 1),
         merge_by: (definition.on_change == OnChange::Merge).then(|| definition.key.clone()),
-        files: judged.files,
-        n_read: judged.tally.n_rows,
-        n_rows: judged.tally.n_rows - judged.tally.n_quarantined,
-        n_quarantined: judged.tally.n_quarantined,
-        rules: judged.tally.outcomes,
+        files,
+        n_read,
+        n_rows: n_read - n_quarantined,
+        n_quarantined,
+        rules: tally.outcomes(),
+        verdicts: tally.verdicts,
+        verdicts_digest: Some(verdicts_digest),
+        references,
         profile,
         quarantine,
-        newest_event: judged.newest_event,
-        newest_known: judged.newest_known,
+        newest_event,
+        newest_known,
     };
-    Ok(Prepared { plan, schema, rows: judged.rows })
+    Ok(Prepared { plan, schema, rows })
+}
+
+fn json(document: &impl serde::Serialize) -> Result<Vec<u8>> {
+    serde_json::to_vec(document).map_err(|error| Error::bug("profiles and verdicts are plain JSON").cause(error))
 }
 
 /// The columns that the version will have: those of the definition, those of the table, and new ones of the files.
-fn batch_schema(source: &CompiledSource, existing: Option<&SchemaRef>, chunks: &[Chunk]) -> Result<SchemaRef> {
+fn batch_schema(source: &CompiledSource, existing: Option<&SchemaRef>, intake: &Intake) -> Result<SchemaRef> {
     let mut fields: Vec<Arc<Field>> = Vec::new();
     let mut types: BTreeMap<String, String> = BTreeMap::new();
-    let of_files = chunks.iter().map(|chunk| chunk.rows.schema());
-    for schema in std::iter::once(source.table_schema.clone()).chain(of_files).chain(existing.cloned()) {
+    let known = std::iter::once(&source.table_schema).chain(existing).map(|schema| (schema.clone(), None));
+    let found = intake.chunks.iter().map(|chunk| (chunk.rows.schema(), Some(chunk)));
+    for (schema, chunk) in known.chain(found) {
         for field in schema.fields() {
             let found = column_type(field);
             match types.get(field.name()) {
@@ -99,68 +121,37 @@ fn batch_schema(source: &CompiledSource, existing: Option<&SchemaRef>, chunks: &
                     fields.push(field.clone());
                 }
                 Some(known) if *known == found => {}
-                Some(known) => return Err(type_conflict(source, field.name(), known, &found)),
+                Some(known) => return Err(type_conflict(source, field.name(), known, &found, chunk, &intake.files)),
             }
         }
     }
     Ok(Arc::new(Schema::new(fields)))
 }
 
-fn type_conflict(source: &CompiledSource, column: &str, new: &str, old: &str) -> Error {
+/// A column that the definition declares otherwise than the table has it, or that a file brings with another type.
+fn type_conflict(
+    source: &CompiledSource,
+    column: &str,
+    known: &str,
+    found: &str,
+    chunk: Option<&Chunk>,
+    files: &[IngestedFile],
+) -> Error {
+    let table = &source.definition.name;
+    let hint = "a column of a table keeps its type: declare the old type, or give the column a new name";
+    let Some(chunk) = chunk else {
+        return SOURCE_TYPE_CHANGED
+            .error(format!("column `{column}` of table `{table}` is {found}, and this batch would write {known}"))
+            .hint(hint);
+    };
+    let values = chunk.rows.column_by_name(column);
+    let row_index = values.and_then(|values| (0..values.len()).find(|row_index| values.is_valid(*row_index))).unwrap_or(0);
+    let value = values.map(|values| crate::conversion::shown(values, row_index)).unwrap_or_default();
+    let row_number = chunk.row_number(row_index);
     SOURCE_TYPE_CHANGED
-        .error(format!("column `{column}` of table `{}` is {old}, and this batch would write {new}", source.definition.name))
-        .hint("a column of a table keeps its type: declare the old type, or give the column a new name")
-}
-
-struct Judged {
-    files: Vec<queries::IngestedFile>,
-    tally: Tally,
-    rows: Vec<RecordBatch>,
-    quarantined: Option<RecordBatch>,
-    profile: Profile,
-    newest_event: Option<Timestamp>,
-    newest_known: Option<Timestamp>,
-}
-
-fn judge(source: &CompiledSource, intake: Intake, schema: &SchemaRef, ingest_id: &str, at: Timestamp) -> Result<Judged> {
-    let definition = &source.definition;
-    let tally = quarantine::tally(source, &intake);
-    if let Some(error) = refusal(definition.name.as_str(), &tally, &definition.contract) {
-        return Err(error);
-    }
-    let quarantined = quarantine::quarantined(source, &intake, ingest_id, at)?;
-    let mut rows = Vec::with_capacity(intake.chunks.len());
-    let mut profile = Profile::default();
-    let (mut newest_event, mut newest_known) = (None, None);
-    for chunk in intake.chunks {
-        let kept = kept_rows(chunk, schema)?;
-        profile.add(&kept);
-        newest_event = newest_event.max(newest(&kept, definition.event_time.as_deref()));
-        newest_known = newest_known.max(newest(&kept, definition.known_time.as_deref()));
-        if kept.num_rows() > 0 {
-            rows.push(kept);
-        }
-    }
-    Ok(Judged { files: intake.files, tally, rows, quarantined, profile, newest_event, newest_known })
-}
-
-/// The rows that keep the contract, with every column of the version.
-fn kept_rows(chunk: Chunk, schema: &SchemaRef) -> Result<RecordBatch> {
-    let bug = |error: arrow::error::ArrowError| Error::bug("a chunk does not have the columns of its batch").cause(error);
-    let kept = if chunk.kept_out.count_set_bits() == 0 {
-        chunk.rows
-    } else {
-        filter_record_batch(&chunk.rows, &BooleanArray::new(!&chunk.kept_out, None)).map_err(bug)?
-    };
-    let column = |field: &Arc<Field>| -> ArrayRef {
-        kept.column_by_name(field.name()).cloned().unwrap_or_else(|| new_null_array(field.data_type(), kept.num_rows()))
-    };
-    let options = RecordBatchOptions::new().with_row_count(Some(kept.num_rows()));
-    RecordBatch::try_new_with_options(schema.clone(), schema.fields().iter().map(column).collect(), &options).map_err(bug)
-}
-
-fn newest(rows: &RecordBatch, column: Option<&str>) -> Option<Timestamp> {
-    let values = rows.column_by_name(column?)?;
-    let micros = max(values.as_primitive_opt::<TimestampMicrosecondType>()?)?;
-    (!values.is_empty()).then(|| Timestamp::from_micros(micros))
+        .error(format!(
+            "column `{column}` is {found}, in table `{table}` {known}; the first such value is `{value}` in row {row_number}"
+        ))
+        .hint(hint)
+        .at(place(&files[chunk.origin.file_index].path, None))
 }

@@ -10,7 +10,7 @@ use lw_core::{Error, Result};
 use lw_engine::{Binding, TableId};
 
 use super::Services;
-use super::intake::Chunk;
+use super::chunk::Chunk;
 use crate::OnChange;
 use crate::contract::{CompiledSource, RuleKind};
 

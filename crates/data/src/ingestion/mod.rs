@@ -11,10 +11,15 @@
 //! has seen anything of the batch, so the intent goes and its files are read anew.
 
 mod batch;
+mod chunk;
 mod commit;
+mod facts;
 mod intake;
+mod judge;
 mod keys;
 mod quarantine;
+mod references;
+mod tally;
 #[cfg(test)]
 mod tests;
 
@@ -29,7 +34,9 @@ use parking_lot::Mutex;
 use serde::Serialize;
 use tokio::sync::Mutex as Turn;
 
+pub(crate) use chunk::{Chunk, Origin};
 pub use quarantine::quarantine_schema;
+pub(crate) use tally::Counts;
 
 use crate::contract::compiled;
 use crate::queries::TableVersion;
@@ -88,7 +95,8 @@ impl IngestReport {
 /// versions before it stand and the table is as they left it.
 ///
 /// # Errors
-/// See [`crate::failures`]. Nothing of a batch that fails is visible anywhere.
+/// See [`crate::failures`]. Nothing of a batch that fails is in any table; what the rules said of one that the contract refuses is
+/// kept (see [`crate::refusals`]).
 pub async fn ingest(ctx: &Ctx, services: &Services, definition: &SourceDefinition, project_dir: &Path) -> Result<IngestReport> {
     let source = Arc::new(compiled(definition)?);
     let source_version = register(ctx, &services.store, definition).await?;
@@ -105,7 +113,7 @@ pub async fn ingest(ctx: &Ctx, services: &Services, definition: &SourceDefinitio
     let groups = intake::groups(landing.landed, &known, project_dir)?;
     let mut n_taken = 0;
     for group in groups {
-        let read = intake::read(&source, group, &known, project_dir).await?;
+        let read = intake::read(&source, group, &known, project_dir, ctx.now()).await?;
         if read.files.is_empty() {
             continue;
         }

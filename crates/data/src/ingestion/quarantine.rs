@@ -12,9 +12,10 @@ use lw_engine::to_arrow;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
-use super::intake::{Chunk, Intake};
+use super::chunk::Chunk;
 use crate::Severity;
-use crate::contract::{CompiledSource, Offence, RuleOutcome, Tally};
+use crate::contract::{CompiledSource, Explanation};
+use crate::queries::IngestedFile;
 
 /// The columns of every table `quarantine/<source>`.
 ///
@@ -35,39 +36,18 @@ pub fn quarantine_schema() -> SchemaRef {
     ]))
 }
 
-/// Counts what every rule found, with the first row that broke it.
-pub(super) fn tally(source: &CompiledSource, intake: &Intake) -> Tally {
-    let mut counts: Vec<Option<RuleOutcome>> = source.rules.iter().map(|_| None).collect();
-    let mut tally = Tally::default();
-    for chunk in &intake.chunks {
-        tally.n_rows += chunk.rows.num_rows() as u64;
-        tally.n_quarantined += chunk.kept_out.count_set_bits() as u64;
-        for (rule_index, broken) in &chunk.broken {
-            let rule = &source.rules[*rule_index];
-            let outcome = counts[*rule_index].get_or_insert_with(|| {
-                let row_index = broken.set_indices().next().unwrap_or_default();
-                let (reason, _) = rule.explain(&chunk.raw, &chunk.rows, row_index);
-                let file = intake.files[chunk.file_index].path.clone();
-                let first = Offence { file, row_number: chunk.first_row_number + row_index as u64, reason };
-                RuleOutcome { rule: rule.name.clone(), severity: rule.severity, n_broken: 0, first }
-            });
-            outcome.n_broken += broken.count_set_bits() as u64;
-        }
-    }
-    tally.outcomes = counts.into_iter().flatten().collect();
-    tally
-}
-
 /// The quarantined rows of a batch, or none if all rows keep the contract.
 pub(super) fn quarantined(
     source: &CompiledSource,
-    intake: &Intake,
+    chunks: &[Chunk],
+    files: &[IngestedFile],
+    reasons: &[Option<String>],
     ingest_id: &str,
     at: Timestamp,
 ) -> Result<Option<RecordBatch>> {
     let mut columns = Columns::default();
-    for chunk in &intake.chunks {
-        columns.add(source, chunk, &intake.files[chunk.file_index].path)?;
+    for chunk in chunks {
+        columns.add(source, chunk, &files[chunk.origin.file_index].path, reasons)?;
     }
     let n_rows = columns.raw.len();
     if n_rows == 0 {
@@ -102,24 +82,26 @@ struct Columns {
 }
 
 impl Columns {
-    fn add(&mut self, source: &CompiledSource, chunk: &Chunk, file: &str) -> Result<()> {
+    fn add(&mut self, source: &CompiledSource, chunk: &Chunk, file: &str, reasons: &[Option<String>]) -> Result<()> {
         let row_indices: Vec<usize> = chunk.kept_out.set_indices().collect();
         if row_indices.is_empty() {
             return Ok(());
         }
         for row_index in &row_indices {
-            // Rules stand in order of severity, so the first is one that keeps the row out; warnings are not told.
-            let broken =
-                chunk.broken.iter().filter(|(_, rows)| rows.value(*row_index)).map(|(rule_index, _)| &source.rules[*rule_index]);
-            let broken: Vec<_> = broken.filter(|rule| rule.severity > Severity::Warn).collect();
-            let mut explained = broken.iter().map(|rule| rule.explain(&chunk.raw, &chunk.rows, *row_index));
-            let (first_reason, value) = explained.next().unwrap_or_default();
-            let reasons = explained.fold(first_reason, |reasons, (reason, _)| format!("{reasons}; {reason}"));
+            // Warnings are not told.
+            let broken = chunk.broken.iter().filter(|(_, rows)| rows.value(*row_index)).map(|(rule_index, _)| *rule_index);
+            let broken: Vec<usize> = broken.filter(|rule_index| source.rules[*rule_index].severity > Severity::Warn).collect();
+            let explain = |rule_index: &usize| {
+                let found = reasons[*rule_index].as_deref();
+                source.rules[*rule_index].explain(&chunk.raw, &chunk.rows, *row_index, found)
+            };
+            let explained: Vec<Explanation> = broken.iter().map(explain).collect();
+            let all: Vec<&str> = explained.iter().map(|explanation| explanation.reason.as_str()).collect();
+            self.reasons.push(all.join("; "));
             self.files.push(file.to_owned());
-            self.row_numbers.push(i64::try_from(chunk.first_row_number).unwrap_or(i64::MAX) + *row_index as i64);
-            self.rules.push(broken.first().map(|rule| rule.name.clone()).unwrap_or_default());
-            self.reasons.push(reasons);
-            self.values.push(value);
+            self.row_numbers.push(i64::try_from(chunk.row_number(*row_index)).unwrap_or(i64::MAX));
+            self.rules.push(broken.first().map(|rule_index| source.rules[*rule_index].name.clone()).unwrap_or_default());
+            self.values.push(explained.into_iter().next().and_then(|explanation| explanation.value));
         }
         self.raw.extend(json_of(&chunk.raw, &row_indices)?);
         Ok(())

@@ -43,7 +43,7 @@ async fn prepared(ctx: &Ctx, services: &Services, definition: &SourceDefinition,
     let known = queries::known_files(&services.store, &definition.name).await.unwrap();
     let landing = source.pattern.list(project_dir, ctx.now()).unwrap();
     let group = intake::groups(landing.landed, &known, project_dir).unwrap().remove(0);
-    let read = intake::read(&source, group, &known, project_dir).await.unwrap();
+    let read = intake::read(&source, group, &known, project_dir, ctx.now()).await.unwrap();
     prepare(ctx, services, &source, source_version, read).await.unwrap()
 }
 
@@ -167,4 +167,36 @@ async fn check_conflict(url: MetadataUrl) {
 #[test]
 fn a_second_server_cannot_write_a_batch_again() {
     both_urls(check_conflict);
+}
+
+/// Verdicts are kept on both databases: with a version, and of a batch that was refused, once for the same files and definition.
+async fn check_verdicts(url: MetadataUrl) {
+    let directory = TestDirectory::make();
+    let usual = "{max_quarantined: 0.7, aggregates: [{name: usual, check: avg(amount) < 50, on_failure: reject}]}";
+    let yaml = SOURCE.replace("{max_quarantined: 0.7}", usual);
+    let (ctx, definition) = (ctx(), serde_saphyr::from_str::<SourceDefinition>(&yaml).unwrap());
+    let services = services(directory.path(), &url);
+    std::fs::create_dir_all(directory.path().join("orders")).unwrap();
+    std::fs::write(directory.path().join("orders/1.csv"), "id,amount\n1,5\n2,1000\n").unwrap();
+    let committed = ingest(&ctx, &services, &definition, directory.path()).await.unwrap().commits.remove(0);
+    let kept = crate::verdicts(&services.store, &definition.name, committed.version).await.unwrap();
+    let names: Vec<_> = kept.iter().map(|verdict| (verdict.rule.as_str(), verdict.n_broken)).collect();
+    assert_eq!(names, [("usual", 0), ("id.type", 0), ("id.required", 0), ("amount.type", 0), ("amount.max", 1), ("key", 0)]);
+    assert!(crate::verdicts(&services.store, &definition.name, 7).await.unwrap_err().is(crate::failures::TABLE_VERSION_UNKNOWN));
+
+    std::fs::write(directory.path().join("orders/2.csv"), "id,amount\n3,90\n").unwrap();
+    for _ in 0..2 {
+        ingest(&ctx, &services, &definition, directory.path()).await.unwrap_err();
+    }
+    let refused = crate::refusals(&services.store, &definition.name, None, 10).await.unwrap();
+    assert_eq!(refused.len(), 1);
+    assert!(refused[0].reason.contains("`usual` is broken: avg(amount) = 90.0"), "{refused:?}");
+    assert_eq!((refused[0].verdicts.len(), refused[0].files[0].path.as_str()), (6, "orders/2.csv"));
+    assert!(crate::refusals(&services.store, &definition.name, Some(refused[0].refused_at), 10).await.unwrap().is_empty());
+    assert!(services.store.verify().await.unwrap().is_sound());
+}
+
+#[test]
+fn verdicts_are_kept_of_accepted_and_of_refused_batches() {
+    both_urls(check_verdicts);
 }

@@ -25,15 +25,15 @@ pub struct ColumnProfile {
     /// The arrow type of the values; none while no batch had the column.
     #[serde(rename = "type")]
     pub data_type: Option<String>,
-    n_rows: u64,
-    n_nulls: u64,
+    pub(super) n_rows: u64,
+    pub(super) n_nulls: u64,
     /// Not-a-number and infinite values, which enter no other figure.
-    n_not_finite: u64,
-    range: Option<(f64, f64)>,
+    pub(super) n_not_finite: u64,
+    pub(super) range: Option<(f64, f64)>,
     moments: Moments,
-    quantiles: Quantiles,
+    pub(super) quantiles: Quantiles,
     distinct: Distinct,
-    top: TopValues,
+    pub(super) top: TopValues,
 }
 
 /// What people read of a column.
@@ -179,6 +179,10 @@ impl ColumnProfile {
     pub(super) fn fill_to(&mut self, n_rows: u64) {
         self.n_nulls += n_rows - self.n_rows;
         self.n_rows = n_rows;
+    }
+
+    pub(crate) fn n_rows(&self) -> u64 {
+        self.n_rows
     }
 
     pub fn summary(&self) -> ColumnSummary {

@@ -15,6 +15,7 @@
 //! ```
 
 mod column;
+mod comparison;
 pub mod distinct;
 mod quantiles;
 mod top_values;
@@ -77,6 +78,11 @@ impl Profile {
             self.column(&theirs.name, n_before).merge(theirs);
         }
         self.fill_absent();
+    }
+
+    /// The profile of a column by its name.
+    pub(crate) fn of_column(&self, name: &str) -> Option<&ColumnProfile> {
+        self.columns.iter().find(|column| column.name == name)
     }
 
     pub fn summary(&self) -> ProfileSummary {

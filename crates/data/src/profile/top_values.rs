@@ -49,6 +49,11 @@ impl TopValues {
         self.shrunk_by == 0
     }
 
+    /// The values that are followed with their counts, in the order of the values.
+    pub(super) fn counts(&self) -> impl Iterator<Item = (&str, u64)> {
+        self.counts.iter().map(|(value, count)| (value.as_str(), *count))
+    }
+
     /// The most frequent values, largest first; equal counts in the order of the values.
     pub fn top(&self, n: usize) -> Vec<TopValue> {
         let mut values: Vec<_> = self.counts.iter().collect();
