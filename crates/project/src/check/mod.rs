@@ -12,8 +12,10 @@ use std::collections::BTreeMap;
 
 use arrow::datatypes::SchemaRef;
 use lw_core::{Error, Name, nearest};
+use lw_data::SourceDefinition;
 
 use crate::failures::UNKNOWN_REFERENCE;
+use crate::parse::File;
 use crate::project::Project;
 
 /// Schemas of everything that SQL can name, by name.
@@ -23,6 +25,7 @@ pub(crate) type Schemas = BTreeMap<Name, SchemaRef>;
 pub fn check(project: &Project) -> Vec<Error> {
     let mut errors = Vec::new();
     let tables = tables(project, &mut errors);
+    references(project, &tables, &mut errors);
     views(project, &tables, &mut errors);
     for file in project.models.values() {
         model::check(project, file, &tables, &mut errors);
@@ -40,11 +43,7 @@ pub fn check(project: &Project) -> Vec<Error> {
 pub(crate) fn tables(project: &Project, errors: &mut Vec<Error>) -> Schemas {
     let mut tables = BTreeMap::new();
     for (name, file) in &project.sources {
-        for problem in file.value.check() {
-            let keys: Vec<&str> =
-                problem.path.split(['.', '[', ']']).filter(|key| key.parse::<usize>().is_err() && !key.is_empty()).collect();
-            errors.push(problem.error.at(file.place(&keys)));
-        }
+        errors.extend(file.value.check().into_iter().map(|problem| placed(file, problem)));
         match file.value.table_schema() {
             Ok(schema) => {
                 tables.insert(name.clone(), schema);
@@ -55,6 +54,21 @@ pub(crate) fn tables(project: &Project, errors: &mut Vec<Error>) -> Schemas {
         }
     }
     tables
+}
+
+/// Contracts whose rows refer to other tables.
+fn references(project: &Project, tables: &Schemas, errors: &mut Vec<Error>) {
+    for file in project.sources.values() {
+        errors.extend(file.value.check_references(tables).into_iter().map(|problem| placed(file, problem)));
+    }
+}
+
+/// The problem at the part of the file that it is about.
+fn placed(file: &File<SourceDefinition>, problem: lw_data::Problem) -> Error {
+    let keys: Vec<&str> =
+        problem.path.split(['.', '[', ']']).filter(|key| key.parse::<usize>().is_err() && !key.is_empty()).collect();
+    let place = file.place(&keys);
+    problem.error.at(place)
 }
 
 fn views(project: &Project, tables: &Schemas, errors: &mut Vec<Error>) {
