@@ -21,6 +21,7 @@ test: setup ## Run every test, on SQLite and on PostgreSQL
 bench: release ## Compare with peers in one run; NAME=... picks one comparison
 	@cargo build --release -p lw-pipelines --example dag_bench
 	@cargo build --release -p lw-engine --example pit_bench
+	@cargo build --release -p lw-data --example check_bench
 	@cargo build --release -p lw-tracking --example log_bench
 	@python3 bench/run.py $(NAME)
 

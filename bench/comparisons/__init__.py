@@ -1,11 +1,12 @@
 """One module a comparison; each offers `comparison()`."""
 
-from . import pipeline, point_in_time, predict, start, throughput, tracking, tracking_limit
+from . import data, pipeline, point_in_time, predict, start, throughput, tracking, tracking_limit
 
 COMPARISONS = {
     "start": start.comparison,
     "predict": predict.comparison,
     "throughput": throughput.comparison,
+    "data": data.comparison,
     "pipeline": pipeline.comparison,
     "point_in_time": point_in_time.comparison,
     "tracking": tracking.comparison,
