@@ -5,6 +5,8 @@ use lw_core::{Failure, Kind};
 pub const ARTIFACT_CORRUPT: Failure = Failure::new("artifact-corrupt", Kind::Upstream);
 pub const ARTIFACT_NOT_FOUND: Failure = Failure::new("artifact-not-found", Kind::NotFound);
 pub const ARTIFACTS_UNAVAILABLE: Failure = Failure::new("artifacts-unavailable", Kind::Unavailable);
+/// A regular expression that the database cannot read.
+pub const BAD_PATTERN: Failure = Failure::new("bad-pattern", Kind::Invalid);
 pub const BAD_STORE_URL: Failure = Failure::new("bad-store-url", Kind::Invalid);
 pub const BAD_TEXT: Failure = Failure::new("bad-text", Kind::Invalid);
 pub const DATABASE_NEWER: Failure = Failure::new("database-newer", Kind::Conflict);

@@ -31,6 +31,7 @@ mod metadata_url;
 mod migrations;
 mod outbox;
 mod password;
+mod pattern;
 mod postgresql;
 mod row;
 mod sqlite;

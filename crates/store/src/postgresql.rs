@@ -271,6 +271,11 @@ fn innermost(error: &postgres::Error) -> String {
     innermost.to_string()
 }
 
+/// What the server says, without its severity and code.
+fn server_message(error: &postgres::Error) -> &str {
+    error.as_db_error().map_or("", |error| error.message().trim_start_matches("invalid regular expression: "))
+}
+
 fn explain(error: postgres::Error, sql: &str) -> Error {
     let Some(state) = error.code() else {
         if error.is_closed() || std::error::Error::source(&error).is_some_and(|source| source.is::<std::io::Error>()) {
@@ -284,6 +289,9 @@ fn explain(error: postgres::Error, sql: &str) -> Error {
     };
     if *state == SqlState::UNIQUE_VIOLATION {
         return ROW_EXISTS.error("a row with the same key exists already").cause(error);
+    }
+    if *state == SqlState::INVALID_REGULAR_EXPRESSION {
+        return crate::pattern::bad(server_message(&error)).cause(error);
     }
     if *state == SqlState::DISK_FULL {
         return DISK_FULL

@@ -68,6 +68,7 @@ impl Sqlite {
             connection.execute_batch(pragmas)?;
             connection.execute_batch(SHARED_PRAGMAS)?;
             connection.set_prepared_statement_cache_capacity(N_CACHED_STATEMENTS);
+            crate::pattern::register(&connection)?;
             Ok(connection)
         };
         let connection = open().map_err(|error| explain(error).context(format!("metadata database {}", path.display())))?;
@@ -227,6 +228,11 @@ fn explain(error: rusqlite::Error) -> Error {
     const UNIQUE: [i32; 2] = [1555, 2067];
     if error.sqlite_extended_error_code().is_some_and(|code| UNIQUE.contains(&code)) {
         return ROW_EXISTS.error("a row with the same key exists already").cause(error);
+    }
+    if let rusqlite::Error::SqliteFailure(_, Some(message)) = &error
+        && let Some(reason) = crate::pattern::refused(message)
+    {
+        return crate::pattern::bad(reason);
     }
     match error.sqlite_error_code() {
         Some(ErrorCode::DiskFull) => DISK_FULL

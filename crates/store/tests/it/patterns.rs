@@ -2,7 +2,7 @@
 
 use lw_core::{Result, Scalar};
 use lw_store::testing::both;
-use lw_store::{Reader, Tx};
+use lw_store::{BAD_PATTERN, Reader, Tx};
 
 use crate::ctx;
 
@@ -52,5 +52,34 @@ fn a_fraction_meets_whole_numbers_and_nothing_comes_last() {
         let ordered = ordered.await.unwrap();
         assert_eq!(ordered.len(), 3);
         assert_eq!((ordered[0].int("v").unwrap(), ordered[1].int("v").unwrap()), (3, 1));
+    });
+}
+
+#[test]
+fn regular_expressions_are_found_and_bad_ones_refused() {
+    both(|store| async move {
+        let find = |text: Scalar, pattern: &'static str| {
+            store.read(move |reader| {
+                let rows = reader.query("SELECT regexp_like(CAST($1 AS TEXT), $2) AS found", &[text, pattern.into()])?;
+                rows[0].opt_int("found")
+            })
+        };
+        for (text, pattern, want) in [
+            ("delays-7", "^delays-[0-9]+$", true),
+            ("my delays", "del", true),
+            ("Delays", "^d", false),
+            ("Delays", "(?i)^d", true),
+            ("ärger", "^ä.ger$", true),
+            ("", "^$", true),
+        ] {
+            assert_eq!(find(text.into(), pattern).await.unwrap(), Some(i64::from(want)), "{text} {pattern}");
+        }
+        assert_eq!(find(Scalar::Null, "a").await.unwrap(), None);
+        for pattern in ["(", "[a", "*a"] {
+            let error = find("a".into(), pattern).await.unwrap_err();
+            assert!(error.is(BAD_PATTERN), "{pattern}: {error:?}");
+            assert!(!error.message().ends_with(": "), "says why: {error}");
+        }
+        assert_eq!(find("a".into(), "a").await.unwrap(), Some(1), "the database is fine after a refusal");
     });
 }
