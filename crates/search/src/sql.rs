@@ -1,8 +1,8 @@
 //! Conditions and orders as fragments of SQL that SQLite and PostgreSQL both understand, with `$n` placeholders.
 //!
-//! Two things need the store's help. LIKE tells letters from capitals on SQLite because the store says so when it connects. RLIKE
-//! becomes `regexp_like(text, pattern)`, which PostgreSQL has from version 15 on and SQLite only where the store registers it.
-//! Texts order by the collation of their columns.
+//! Three things need the store's help. LIKE tells letters from capitals on SQLite because the store says so when it connects. RLIKE
+//! becomes `regexp_like(text, pattern)`, which PostgreSQL has from version 15 on and the store gives to SQLite. Texts order by their
+//! bytes, because the store makes its columns so.
 //!
 //! ```
 //! use lw_core::{Result, Scalar};

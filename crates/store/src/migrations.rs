@@ -1,7 +1,7 @@
 //! The schema of the metadata database, one file a stage, and how a database is brought up to it.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use lw_core::{Digest, Error, Result, Scalar};
 
@@ -131,7 +131,40 @@ fn apply(connection: &mut dyn Connection, migrations: &[Migration]) -> Result<Go
         "INSERT INTO ledger_head (id, seq, hash) VALUES (1, 0, $1) ON CONFLICT (id) DO NOTHING",
         &[Scalar::Text(first)],
     )?;
+    if connection.dialect() == Dialect::Postgres {
+        order_texts_by_bytes(connection, migrations)?;
+    }
     Governed::read(connection, migrations)
+}
+
+/// Gives the texts of all tables the order of their bytes, which is the only one that SQLite has: PostgreSQL orders and compares them
+/// by the language that the database was made for unless a column says otherwise. A database that does so by itself is left alone.
+fn order_texts_by_bytes(connection: &mut dyn Connection, migrations: &[Migration]) -> Result<()> {
+    let tables: BTreeSet<&str> = migrations.iter().flat_map(created_tables).collect();
+    let columns = connection.query(
+        "SELECT c.relname AS table_name, a.attname AS column_name FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid \
+         JOIN pg_collation o ON o.oid = a.attcollation JOIN pg_database d ON d.datname = current_database() \
+         WHERE c.relkind = 'r' AND pg_table_is_visible(c.oid) AND a.attnum > 0 AND NOT a.attisdropped \
+         AND a.atttypid = 'text'::regtype AND o.collname <> 'C' \
+         AND NOT (o.collname = 'default' AND d.datlocprovider = 'c' AND d.datcollate IN ('C', 'POSIX')) ORDER BY 1, 2",
+        &[],
+    )?;
+    let mut changes: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for column in columns {
+        let (table, name) = (column.text("table_name")?, column.text("column_name")?);
+        if tables.contains(table.as_str()) {
+            changes.entry(table).or_default().push(format!("ALTER COLUMN {name} TYPE TEXT COLLATE \"C\""));
+        }
+    }
+    for (table, columns) in changes {
+        connection.batch(&format!("ALTER TABLE {table} {}", columns.join(", ")))?;
+    }
+    Ok(())
+}
+
+fn created_tables(migration: &Migration) -> impl Iterator<Item = &'static str> + use<> {
+    let created = migration.sql.lines().filter_map(|line| line.trim_start().strip_prefix("CREATE TABLE "));
+    created.filter_map(|rest| rest.split([' ', '(']).next())
 }
 
 /// What stands in `/* sqlite: … */` is for SQLite alone; PostgreSQL takes it for the comment that it is.

@@ -38,6 +38,23 @@ where
     }
 }
 
+/// Runs a test on fresh PostgreSQL databases that order texts as English and as Swedish readers do, if the environment names a server.
+///
+/// # Panics
+/// If the databases cannot be made, or the test panics.
+pub fn in_languages<F, Fut>(test: F)
+where
+    F: Fn(MetadataUrl) -> Fut,
+    Fut: Future<Output = ()>,
+{
+    let Ok(server) = std::env::var(POSTGRES_VARIABLE) else { return };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime starts");
+    for language in ["en-US", "sv-SE"] {
+        let database = Database::make(&server, language);
+        runtime.block_on(test(database.url()));
+    }
+}
+
 /// A directory that goes when the test ends.
 #[derive(Debug)]
 pub struct TestDirectory(PathBuf);
@@ -81,12 +98,50 @@ impl Schema {
         MetadataUrl::parse(&url).expect("the address of the test's PostgreSQL is well formed")
     }
 
-    /// On a thread of its own: the driver brings its own runtime.
     fn run(&self, sql: String) {
-        let server = self.server.clone();
-        let run = move || postgres::Client::connect(&server, postgres::NoTls).and_then(|mut client| client.batch_execute(&sql));
-        let done = std::thread::spawn(run).join().expect("the driver does not panic");
-        done.expect("the test's PostgreSQL makes and drops schemas");
+        run(&self.server, sql);
+    }
+}
+
+/// On a thread of its own: the driver brings its own runtime.
+fn run(server: &str, sql: String) {
+    let server = server.to_owned();
+    let run = move || postgres::Client::connect(&server, postgres::NoTls).and_then(|mut client| client.batch_execute(&sql));
+    let done = std::thread::spawn(run).join().expect("the driver does not panic");
+    done.expect("the test's PostgreSQL makes and drops schemas and databases");
+}
+
+/// A database that orders texts by the rules of a language.
+struct Database {
+    server: String,
+    name: String,
+}
+
+impl Database {
+    fn make(server: &str, language: &str) -> Self {
+        let name = unique();
+        run(
+            server,
+            format!(
+                "CREATE DATABASE {name} TEMPLATE template0 ENCODING 'UTF8' LOCALE_PROVIDER icu ICU_LOCALE '{language}' LOCALE 'C'"
+            ),
+        );
+        Self { server: server.to_owned(), name }
+    }
+
+    fn url(&self) -> MetadataUrl {
+        let (server, options) = self.server.split_once('?').unwrap_or((&self.server, ""));
+        let (host, _) = server.rsplit_once('/').expect("the address of the test's PostgreSQL names a database");
+        let url = format!("{host}/{}?{options}", self.name);
+        MetadataUrl::parse(url.trim_end_matches('?')).expect("the address of the test's PostgreSQL is well formed")
+    }
+}
+
+impl Drop for Database {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            run(&self.server, format!("DROP DATABASE {} WITH (FORCE)", self.name));
+        }
     }
 }
 

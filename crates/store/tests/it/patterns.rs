@@ -1,10 +1,10 @@
 //! What searches rely on: patterns, truth and order mean the same on both databases.
 
 use lw_core::{Result, Scalar};
-use lw_store::testing::both;
-use lw_store::{BAD_PATTERN, Reader, Tx};
+use lw_store::testing::{both, both_urls, in_languages};
+use lw_store::{BAD_PATTERN, MetadataUrl, Reader, Store, Tx};
 
-use crate::ctx;
+use crate::{ctx, intrude};
 
 fn holds(query: impl FnOnce(&str, &[Scalar]) -> Result<Vec<lw_store::Row>>, condition: &str, parameters: &[Scalar]) -> bool {
     let sql = format!("SELECT CASE WHEN {condition} THEN 1 ELSE 0 END AS n");
@@ -81,5 +81,55 @@ fn regular_expressions_are_found_and_bad_ones_refused() {
             assert!(!error.message().ends_with(": "), "says why: {error}");
         }
         assert_eq!(find("a".into(), "a").await.unwrap(), Some(1), "the database is fine after a refusal");
+    });
+}
+
+/// Capitals, accents, hyphens and digits, which languages order each in their way.
+const NAMES: &[&str] =
+    &["b", "A", "a", "B", "ä", "Ä", "z", "é", "co-op", "coop", "coOp", "10", "9", "_x", "o\u{308}", "ö", "日本"];
+
+async fn names_in_order(url: MetadataUrl) -> (Vec<String>, Vec<String>) {
+    let store = Store::open(&url).unwrap();
+    let put = |tx: &mut Tx<'_>| {
+        for name in NAMES {
+            let sql = "INSERT INTO experiment_tag (experiment, tag_key, tag_value) VALUES (1, $1, 'x') ON CONFLICT DO NOTHING";
+            tx.execute(sql, &[(*name).into()])?;
+        }
+        Ok(())
+    };
+    store.write(&ctx(), put).await.unwrap();
+    let names =
+        |sql: &'static str| store.read(move |reader| reader.query(sql, &[])?.iter().map(|row| row.text("tag_key")).collect());
+    (
+        names("SELECT tag_key FROM experiment_tag ORDER BY tag_key").await.unwrap(),
+        names("SELECT tag_key FROM experiment_tag WHERE tag_key > 'a' ORDER BY tag_key DESC").await.unwrap(),
+    )
+}
+
+async fn check_order(url: MetadataUrl) {
+    let mut by_bytes: Vec<String> = NAMES.iter().map(|name| (*name).to_owned()).collect();
+    by_bytes.sort_unstable();
+    let after_a: Vec<String> = by_bytes.iter().rev().filter(|name| name.as_str() > "a").cloned().collect();
+    assert_eq!(names_in_order(url).await, (by_bytes, after_a));
+}
+
+#[test]
+fn texts_have_the_order_of_their_bytes() {
+    both_urls(check_order);
+    in_languages(check_order);
+}
+
+#[test]
+fn a_database_that_was_made_with_an_order_of_its_own_gets_that_of_bytes() {
+    in_languages(|url| async move {
+        drop(Store::open(&url).unwrap());
+        intrude(&url, "ALTER TABLE experiment_tag ALTER COLUMN tag_key TYPE TEXT COLLATE \"default\"");
+        intrude(&url, "CREATE TABLE somebody_elses (name TEXT)");
+        check_order(url.clone()).await;
+        intrude(
+            &url,
+            "DO $$ BEGIN ASSERT (SELECT collname FROM pg_attribute a JOIN pg_collation o ON o.oid = a.attcollation \
+             WHERE attrelid = 'somebody_elses'::regclass AND attname = 'name') = 'default'; END $$",
+        );
     });
 }

@@ -71,7 +71,7 @@ pub(crate) fn is_folder(reader: &mut Reader<'_>, owner: &ArtifactOwner, path: &s
     Ok(reader.query_opt(sql, &[owner.id().into(), folder.into(), name.into()])?.is_some())
 }
 
-/// What lies directly in a folder. Paths are ordered here, because databases order texts by their locale.
+/// What lies directly in a folder, by path.
 pub(crate) fn folder(reader: &mut Reader<'_>, owner: &ArtifactOwner, folder: &str) -> Result<ArtifactFolder> {
     let files = "SELECT * FROM artifact WHERE owner = $1 AND folder = $2";
     let mut files =

@@ -142,7 +142,7 @@ pub(crate) fn count_points(reader: &mut Reader<'_>, run: u64) -> Result<u64> {
     reader.query_opt(sql, &[run.into()])?.map_or(Ok(0), |row| row.count("n"))
 }
 
-/// One digest over all points, and how many they are. Keys are ordered here, because databases order texts by their locale.
+/// One digest over all points, and how many they are.
 pub(crate) fn digest_points(reader: &mut Reader<'_>, run: u64) -> Result<(Digest, u64)> {
     let part = |table: &str| format!("SELECT metric_key, {POINT} FROM {table} WHERE run = $1");
     let sql = format!("{} UNION ALL {} ORDER BY metric_key, {POINT}", part("run_metric"), part("run_latest_metric"));

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 
 use lw_core::{RunId, Timestamp};
 use lw_search::{Comparator, Comparison, Condition, DatasetField, Direction, Field, Literal, Number, OrderBy};
-use lw_store::testing::both;
+use lw_store::Store;
+use lw_store::testing::{both, both_urls, in_languages};
 use lw_tracking::{
     Batch, Circumstances, DatasetInput, ExperimentId, NewRun, Projection, RunSearch, RunStatus, RunUpdate, Tracking, View,
 };
@@ -317,4 +318,40 @@ fn a_search_brings_what_is_asked_for() {
         let none = RunSearch { experiments: Vec::new(), ..search(Projection::All, View::All) };
         assert!(tracking.search_runs(none).await.unwrap().items.is_empty());
     });
+}
+
+/// What languages order differently from bytes.
+const WORDS: &[&str] = &["b", "A", "a", "B", "ä", "Ä", "z", "é", "co-op", "coop", "coOp", "10", "9"];
+
+async fn words_are_ordered_by_bytes(url: lw_store::MetadataUrl) {
+    let (tracking, ctx, experiment, _) = with_run(Store::open(&url).unwrap()).await;
+    for word in WORDS {
+        let new = NewRun::of(experiment.id, Circumstances::default()).named(word);
+        let run = tracking.start_run(&ctx, new).await.unwrap();
+        tracking.log(&ctx, &run.id, Batch::default().param("word", *word)).await.unwrap();
+    }
+    let param = Field::Param("word".to_owned());
+    for field in [param.clone(), Field::Attribute("run_name")] {
+        let filter = Comparison { field: param.clone(), comparator: Comparator::IsNotNull, value: Literal::Absent };
+        let search = RunSearch {
+            experiments: vec![experiment.id],
+            filter: Some(Condition::Compare(filter)),
+            order_by: vec![OrderBy { field, direction: Direction::Ascending }],
+            view: View::Active,
+            limit: 100,
+            offset: 0,
+            projection: Projection::All,
+        };
+        let found: Vec<String> =
+            tracking.search_runs(search).await.unwrap().items.into_iter().map(|data| data.run.name).collect();
+        let mut want = WORDS.to_vec();
+        want.sort_unstable();
+        assert_eq!(found, want);
+    }
+}
+
+#[test]
+fn the_order_of_texts_does_not_depend_on_the_language_of_the_database() {
+    both_urls(words_are_ordered_by_bytes);
+    in_languages(words_are_ordered_by_bytes);
 }
