@@ -1,7 +1,7 @@
 //! How fast runs are logged, searched and read, and how fast the disk would let them be.
 //!
-//! `cargo run -p lw-tracking --example log_bench -- [SECONDS] [N_RUNS]` makes a database below the directory for temporary files, measures
-//! and removes it. The limit is a bare program that inserts the same rows into the same tables with the same number of commits.
+//! `cargo run -p lw-tracking --example log_bench -- [SECONDS] [N_RUNS] [DATABASE]` makes a database below the directory for temporary
+//! files, measures and removes it, or measures on the empty PostgreSQL database of that address. The limit is a bare program that inserts the same rows into the same tables with the same number of commits.
 #![expect(clippy::unwrap_used, reason = "a measurement that cannot be made ends")]
 #![expect(clippy::print_stdout, reason = "the figures are what the program is for")]
 
@@ -23,7 +23,8 @@ async fn main() {
     let duration = Duration::from_secs(arguments.next().unwrap_or(3));
     let n_runs = arguments.next().unwrap_or(10_000);
     let directory = TestDirectory::make();
-    let store = Store::open(&MetadataUrl::sqlite(directory.path().join("metadata.db"))).unwrap();
+    let given = std::env::args().nth(3).map(|url| MetadataUrl::parse(&url).unwrap());
+    let store = Store::open(&given.unwrap_or_else(|| MetadataUrl::sqlite(directory.path().join("metadata.db")))).unwrap();
     let (tracking, ctx) = (Tracking::new(store), Ctx::real(Actor::new("bench"), "bench"));
     pairs(&tracking, &ctx, duration).await;
     limit(&directory.path().join("limit.db"), duration);
