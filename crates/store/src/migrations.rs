@@ -38,6 +38,7 @@ embed! {
     90 "0090_pipelines",
     100 "0100_governance",
     110 "0110_project",
+    120 "0120_metric_by_key",
 }
 
 /// The governed tables with the columns of their primary keys. They change through `Tx::record` alone.
@@ -167,13 +168,16 @@ fn created_tables(migration: &Migration) -> impl Iterator<Item = &'static str> +
     created.filter_map(|rest| rest.split([' ', '(']).next())
 }
 
-/// What stands in `/* sqlite: … */` is for SQLite alone; PostgreSQL takes it for the comment that it is.
+/// What stands in `/* sqlite: … */` or `/* postgresql: … */` is for that database alone; the other takes it for the comment that it is.
 fn for_dialect(sql: &str, dialect: Dialect) -> Cow<'_, str> {
-    const MARK: &str = "/* sqlite: ";
-    if dialect == Dialect::Postgres || !sql.contains(MARK) {
+    let mark = match dialect {
+        Dialect::Sqlite => "/* sqlite: ",
+        Dialect::Postgres => "/* postgresql: ",
+    };
+    if !sql.contains(mark) {
         return Cow::Borrowed(sql);
     }
-    let mut parts = sql.split(MARK);
+    let mut parts = sql.split(mark);
     let mut text = parts.next().unwrap_or_default().to_owned();
     for part in parts {
         let (marked, rest) = part.split_once("*/").unwrap_or((part, ""));
@@ -244,9 +248,12 @@ mod tests {
     }
 
     #[test]
-    fn marked_words_are_for_sqlite_alone() {
+    fn marked_words_are_for_one_database_alone() {
         let sql = "CREATE TABLE a (b TEXT PRIMARY KEY) /* sqlite: WITHOUT ROWID */;\n-- c";
         assert_eq!(for_dialect(sql, Dialect::Postgres), sql);
         assert_eq!(for_dialect(sql, Dialect::Sqlite), "CREATE TABLE a (b TEXT PRIMARY KEY) WITHOUT ROWID ;\n-- c");
+        let sql = "/* postgresql: CREATE INDEX d ON a (b); */";
+        assert_eq!(for_dialect(sql, Dialect::Sqlite), sql);
+        assert_eq!(for_dialect(sql, Dialect::Postgres), "CREATE INDEX d ON a (b); ");
     }
 }

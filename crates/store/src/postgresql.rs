@@ -23,6 +23,10 @@ pub(crate) struct Postgres {
 
 const N_CACHED_STATEMENTS: usize = 512;
 
+/// How statements are planned: they read ranges of indexes that lie in memory or on solid disks, and are over in milliseconds, which is
+/// what starting workers or compiling a plan costs. What the address sets by itself stays.
+const SETTINGS: &[(&str, &str)] = &[("random_page_cost", "1.1"), ("max_parallel_workers_per_gather", "0"), ("jit", "off")];
+
 impl Postgres {
     /// Connects. Call it from a thread without an asynchronous runtime.
     pub(crate) fn connect(url: &MetadataUrl, address: &str) -> Result<Self> {
@@ -41,7 +45,14 @@ impl Postgres {
             Mode::Disable => config.connect(NoTls),
             _ => config.connect(encryption.connector()?),
         };
-        let client = connected.map_err(|error| unreachable(url, error))?;
+        let mut client = connected.map_err(|error| unreachable(url, error))?;
+        let given = config.get_options().unwrap_or_default();
+        let settings: String = SETTINGS
+            .iter()
+            .filter(|(name, _)| !given.contains(name))
+            .map(|(name, value)| format!("SET {name} = {value};"))
+            .collect();
+        client.batch_execute(&settings).map_err(|error| unreachable(url, error))?;
         Ok(Self { client, statements: HashMap::new(), is_in_transaction: false })
     }
 
