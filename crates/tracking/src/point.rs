@@ -27,6 +27,15 @@ impl MetricPoint {
         rank(self).cmp(&rank(other)).then_with(|| self.value.partial_cmp(&other.value).unwrap_or(Ordering::Equal))
     }
 
+    /// By time, then step, then value as it is stored: the order of the table of points.
+    pub(crate) fn in_time(&self, other: &Self) -> Ordering {
+        let ((value, is_nan), (other_value, other_is_nan)) = (self.stored(), other.stored());
+        (self.at, self.step)
+            .cmp(&(other.at, other.step))
+            .then_with(|| value.partial_cmp(&other_value).unwrap_or(Ordering::Equal))
+            .then_with(|| is_nan.cmp(&other_is_nan))
+    }
+
     /// The value as both databases keep it, and whether it stands for NaN.
     pub(crate) fn stored(&self) -> (f64, bool) {
         if self.value.is_nan() { (0.0, true) } else { (self.value, false) }

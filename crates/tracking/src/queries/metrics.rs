@@ -72,10 +72,18 @@ pub(crate) fn latest_of(reader: &mut Reader<'_>, run: u64, keys: &[&str]) -> Res
 
 /// By time, step and value.
 pub(crate) fn points(reader: &mut Reader<'_>, run: u64, key: &str, from: From, limit: u64) -> Result<Vec<MetricPoint>> {
-    let mut parameters: Vec<Scalar> = vec![run.into(), key.into(), limit.into()];
+    let latest = latest_of(reader, run, &[key])?.into_values().next();
+    // The latest point stands apart and may be anywhere among the others; the page begins one earlier, if it can, to see whether it
+    // stands before.
+    let (n_before, mut limit_read) = match from {
+        From::Offset(offset) => (offset.min(1), limit.saturating_add(offset.min(1))),
+        From::Point(_) => (0, limit),
+    };
+    limit_read = limit_read.min(i64::MAX.unsigned_abs());
+    let mut parameters: Vec<Scalar> = vec![run.into(), key.into(), limit_read.into()];
     let (after, offset) = match from {
         From::Offset(offset) => {
-            parameters.push(offset.into());
+            parameters.push((offset - n_before).into());
             ("", " OFFSET $4")
         }
         From::Point(point) => {
@@ -84,14 +92,39 @@ pub(crate) fn points(reader: &mut Reader<'_>, run: u64, key: &str, from: From, l
             (" AND (logged_at, step, metric_value, is_nan) > ($4, $5, $6, $7)", "")
         }
     };
-    let part = |table: &str| format!("SELECT {POINT} FROM {table} WHERE run = $1 AND metric_key = $2{after}");
-    let sql = format!("{} UNION ALL {} ORDER BY {POINT} LIMIT $3{offset}", part("run_metric"), part("run_latest_metric"));
+    // One table in the order of its key: the database reads as far as the page goes, and sorts nothing.
+    let sql =
+        format!("SELECT {POINT} FROM run_metric WHERE run = $1 AND metric_key = $2{after} ORDER BY {POINT} LIMIT $3{offset}");
     let mut points = Vec::new();
     reader.visit(&sql, &parameters, |row| {
         points.push(MetricPoint::of(row, 0)?);
         Ok(())
     })?;
-    Ok(points)
+    let latest = latest.filter(|latest| match from {
+        From::Offset(_) => true,
+        From::Point(point) => latest.in_time(&point).is_gt(),
+    });
+    Ok(with_latest(points, latest, n_before, limit))
+}
+
+/// Puts the latest point into its place among the others, of which `n_before` (none or one) precede the page. A page that has one
+/// before it and nothing after is behind the end.
+fn with_latest(mut points: Vec<MetricPoint>, latest: Option<MetricPoint>, n_before: u64, limit: u64) -> Vec<MetricPoint> {
+    let Some(latest) = latest else {
+        points.drain(..points.len().min(usize::try_from(n_before).unwrap_or_default()));
+        points.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+        return points;
+    };
+    let place = points.partition_point(|point| point.in_time(&latest).is_lt());
+    if n_before == 1 && (place > 0 || points.is_empty()) {
+        // The one before stays before; without any, the latest is before the page, too.
+        points.insert(place, latest);
+        points.remove(0);
+    } else if n_before == 0 {
+        points.insert(place, latest);
+    }
+    points.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+    points
 }
 
 /// All points of a metric, or those of some steps, in the order of time, step and value.
