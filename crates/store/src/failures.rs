@@ -5,6 +5,8 @@ use lw_core::{Failure, Kind};
 pub const ARTIFACT_CORRUPT: Failure = Failure::new("artifact-corrupt", Kind::Upstream);
 pub const ARTIFACT_NOT_FOUND: Failure = Failure::new("artifact-not-found", Kind::NotFound);
 pub const ARTIFACTS_UNAVAILABLE: Failure = Failure::new("artifacts-unavailable", Kind::Unavailable);
+/// The parts of an upload cannot make a whole.
+pub const BAD_PARTS: Failure = Failure::new("bad-parts", Kind::Invalid);
 /// A regular expression that the database cannot read.
 pub const BAD_PATTERN: Failure = Failure::new("bad-pattern", Kind::Invalid);
 pub const BAD_STORE_URL: Failure = Failure::new("bad-store-url", Kind::Invalid);
@@ -21,4 +23,6 @@ pub const METADATA_UNREACHABLE: Failure = Failure::new("metadata-unreachable", K
 pub const METADATA_UNWRITABLE: Failure = Failure::new("metadata-unwritable", Kind::Unavailable);
 pub const MIGRATION_CHANGED: Failure = Failure::new("migration-changed", Kind::Conflict);
 pub const ROW_EXISTS: Failure = Failure::new("row-exists", Kind::Conflict);
+/// An upload in parts that is not there, or not any more.
+pub const UPLOAD_NOT_FOUND: Failure = Failure::new("upload-not-found", Kind::NotFound);
 pub const WORKSPACE_IN_USE: Failure = Failure::new("workspace-in-use", Kind::Conflict);

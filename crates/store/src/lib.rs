@@ -40,7 +40,7 @@ pub mod testing;
 mod transaction;
 mod writer;
 
-pub use artifacts::{Artifacts, Content, Garbage, Stored, Sweep, SweepMode};
+pub use artifacts::{Artifacts, Content, Garbage, PartsUpload, SentPart, Stored, Sweep, SweepMode};
 pub use cell::{Cell, Insert, RowView};
 pub use failures::*;
 pub use foreign::ForeignSqlite;

@@ -1,17 +1,20 @@
 //! Uploads in parts and signed addresses, with which clients go past this server to the object store.
 //!
-//! A file must pass here on its way in, because its digest names it; so uploads in parts are answered as MLflow answers them for a
-//! store that has none, and clients send the file whole. On their way out files may go directly where the store can sign addresses.
+//! Where files lie in a directory there is nothing to go to; then these routes answer as MLflow's do for such a store, and clients send
+//! and fetch files through the proxy.
 
 use std::time::Duration;
 
 use axum::Json;
-use axum::extract::State;
+use axum::extract::{Extension, State};
 use axum::http::Uri;
+use lw_core::Ctx;
+use lw_store::SentPart;
+use lw_tracking::ArtifactPlace;
 use serde_json::{Value, json};
 
 use super::of_run::run;
-use super::path::{after, decoded, invalid};
+use super::path::{after, decoded, invalid, joined};
 use super::{no_artifact, refused};
 use crate::refusal::{Answer, ErrorCode, Refusal};
 use crate::{Face, Message};
@@ -19,39 +22,83 @@ use crate::{Face, Message};
 /// How long a signed address holds; the protocol's default.
 const SIGNED_FOR: Duration = Duration::from_secs(300);
 const MAX_SIGNED_SECONDS: i64 = 604_800;
+/// How long the addresses of parts hold, as where MLflow's server signs them. The last part of a large file goes late.
+const PARTS_SIGNED_FOR: Duration = Duration::from_secs(3600);
 
-pub(super) async fn create(uri: Uri, message: Message) -> Answer<Json<Value>> {
+/// Begins an upload: for each part an address that takes it.
+pub(super) async fn create(State(face): State<Face>, uri: Uri, message: Message) -> Answer<Json<Value>> {
     let fields = message.fields();
     fields.required_text("path")?;
-    fields.integer("num_parts")?;
-    unsupported(&uri, "/mpu/create/", &message)
+    let n_parts = fields.integer("num_parts")?.unwrap_or(1);
+    let place = place(&face, &uri, "/mpu/create/", &message).await?;
+    // What would be refused at the end is refused before it is sent.
+    face.tracking().may_log_artifact(&place.owner, &place.path).await.map_err(refused)?;
+    let n_parts = u32::try_from(n_parts).unwrap_or_default();
+    let upload = face.artifacts().begin_parts(n_parts, PARTS_SIGNED_FOR).await?.ok_or_else(unsupported)?;
+    let credential = |(url, number): (String, usize)| json!({"url": url, "part_number": number, "headers": {}});
+    let credentials: Vec<Value> = upload.urls.into_iter().zip(1..).map(credential).collect();
+    Ok(Json(json!({"upload_id": upload.id, "credentials": credentials})))
 }
 
-pub(super) async fn complete(uri: Uri, message: Message) -> Answer<Json<Value>> {
+/// Joins the parts. The file is known by its digest afterwards, like every other, for which it is read once.
+pub(super) async fn complete(
+    State(face): State<Face>,
+    Extension(ctx): Extension<Ctx>,
+    uri: Uri,
+    message: Message,
+) -> Answer<Json<Value>> {
     let fields = message.fields();
     fields.required_text("path")?;
-    fields.text("upload_id")?;
-    if fields.list("parts")?.is_empty() {
+    let upload = fields.text("upload_id")?.unwrap_or_default();
+    let parts = fields.list("parts")?;
+    if parts.is_empty() {
         return Err(fields.missing("parts"));
     }
-    unsupported(&uri, "/mpu/complete/", &message)
+    let place = place(&face, &uri, "/mpu/complete/", &message).await?;
+    let sent = parts.iter().map(|part| {
+        let number = part.required_integer("part_number")?;
+        let number = u32::try_from(number).map_err(|_| part.mistyped("part_number", &number.into()))?;
+        Ok(SentPart { number, etag: part.text("etag")?.unwrap_or_default().to_owned() })
+    });
+    let sent = sent.collect::<Answer<Vec<_>>>()?;
+    face.tracking().may_log_artifact(&place.owner, &place.path).await.map_err(refused)?;
+    let stored = face.artifacts().complete_parts(upload, sent).await?;
+    let ArtifactPlace { owner, path } = &place;
+    face.tracking().log_artifact(&ctx, owner, path, stored.digest, stored.size_bytes).await.map_err(refused)?;
+    // Last, so that whoever asks again after an answer that was lost finds the upload still there.
+    face.artifacts().forget_parts(upload).await?;
+    Ok(Json(json!({})))
 }
 
-pub(super) async fn abort(uri: Uri, message: Message) -> Answer<Json<Value>> {
+pub(super) async fn abort(State(face): State<Face>, uri: Uri, message: Message) -> Answer<Json<Value>> {
     message.fields().required_text("path")?;
-    message.fields().text("upload_id")?;
-    unsupported(&uri, "/mpu/abort/", &message)
+    let upload = message.fields().text("upload_id")?.unwrap_or_default();
+    place(&face, &uri, "/mpu/abort/", &message).await?;
+    face.artifacts().forget_parts(upload).await?;
+    Ok(Json(json!({})))
 }
 
-/// Refuses what is wrong before what is missing.
-fn unsupported(uri: &Uri, marker: &str, message: &Message) -> Answer<Json<Value>> {
-    lw_tracking::check_artifact_path(after(uri, marker)?.trim_end_matches('/')).map_err(refused)?;
+/// Where the file of an upload belongs: the address names the folder, and the name is that of the file that the client reads. Refuses
+/// what is wrong before what is missing.
+async fn place(face: &Face, uri: &Uri, marker: &str, message: &Message) -> Answer<ArtifactPlace> {
+    let folder = after(uri, marker)?;
+    let folder = folder.trim_end_matches('/');
+    lw_tracking::check_artifact_path(folder).map_err(refused)?;
     let path = message.fields().required_text("path")?;
     let name = decoded(path.rsplit(['/', '\\']).next().unwrap_or_default())?;
     if matches!(name.as_str(), "" | "." | "..") {
         return Err(invalid());
     }
-    Err(Refusal::new(ErrorCode::NotImplemented, "Multipart upload is not supported for the current artifact repository"))
+    if !face.artifacts().is_reached_directly() {
+        return Err(unsupported());
+    }
+    let place = face.tracking().artifact_place(&joined(folder, &name)).await.map_err(refused)?;
+    if place.path.is_empty() { Err(invalid()) } else { Ok(place) }
+}
+
+/// What tells clients to send the file through the proxy.
+fn unsupported() -> Refusal {
+    Refusal::new(ErrorCode::NotImplemented, "Multipart upload is not supported for the current artifact repository")
 }
 
 /// An address in the object store from which the file can be read for five minutes.

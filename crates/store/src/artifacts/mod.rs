@@ -6,6 +6,8 @@
 mod directory;
 mod mentions;
 mod object;
+mod parts;
+mod signature;
 mod stream;
 mod sweep;
 mod upload;
@@ -19,6 +21,7 @@ use sha2::Digest as _;
 
 use self::directory::Directory;
 use self::object::Objects;
+pub use self::parts::{PartsUpload, SentPart};
 pub use self::stream::{Content, Stored};
 pub use self::sweep::{Garbage, Sweep, SweepMode};
 use crate::{ARTIFACT_CORRUPT, BAD_STORE_URL};

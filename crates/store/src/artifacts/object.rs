@@ -119,7 +119,7 @@ impl Objects {
             n_first += part.len();
             first.push(part);
         }
-        let waiting = self.prefix.clone().join("uploads").join(RandomIds.next_hex());
+        let waiting = self.waiting(&RandomIds.next_hex());
         let mut upload = self.begin(&waiting).await?;
         let (mut hasher, mut size_bytes) = (Hasher::default(), 0);
         let mut parts = futures::stream::iter(first.into_iter().map(Ok)).chain(parts);
@@ -138,7 +138,7 @@ impl Objects {
         moved.map(|()| stored)
     }
 
-    async fn copy(&self, from: &Path, to: &Path, size_bytes: u64) -> Result<()> {
+    pub(super) async fn copy(&self, from: &Path, to: &Path, size_bytes: u64) -> Result<()> {
         let unwritable = |error| unavailable(&self.bucket, "write to", error);
         if size_bytes <= MAX_COPY_BYTES {
             return self.store.copy(from, to).await.map_err(unwritable);
@@ -192,11 +192,17 @@ impl Objects {
         Ok(true)
     }
 
+    /// Uploads that broke off, and those in parts that nobody finished.
     pub(super) async fn remove_abandoned(&self, before: Timestamp) -> Result<()> {
         let mut listed = self.store.list(Some(&self.prefix.clone().join("uploads")));
         while let Some(object) = listed.next().await {
             let object = object.map_err(|error| unavailable(&self.bucket, "list", error))?;
-            if put_at(&object) < before {
+            if put_at(&object) >= before {
+                continue;
+            }
+            if let Some(id) = Self::upload_of_note(&object.location) {
+                self.forget_parts(id).await?;
+            } else {
                 self.store.delete(&object.location).await.map_err(|error| unavailable(&self.bucket, "delete in", error))?;
             }
         }
@@ -231,7 +237,20 @@ impl Objects {
         }
     }
 
-    fn path(&self, digest: &Digest) -> Path {
+    pub(super) fn store(&self) -> &AmazonS3 {
+        &self.store
+    }
+
+    pub(super) fn bucket(&self) -> &str {
+        &self.bucket
+    }
+
+    /// Where something lies until its digest is known.
+    pub(super) fn waiting(&self, name: &str) -> Path {
+        self.prefix.clone().join("uploads").join(name)
+    }
+
+    pub(super) fn path(&self, digest: &Digest) -> Path {
         location(digest).split('/').fold(self.prefix.clone(), |path, part| path.join(part))
     }
 
@@ -292,7 +311,7 @@ fn unreadable_file(path: &FilePath, error: std::io::Error) -> Error {
     ARTIFACTS_UNAVAILABLE.error(format!("cannot read the file {}: {error}", path.display())).cause(error)
 }
 
-fn unavailable(bucket: &str, what: &str, error: object_store::Error) -> Error {
+pub(super) fn unavailable(bucket: &str, what: &str, error: object_store::Error) -> Error {
     ARTIFACTS_UNAVAILABLE
         .error(format!("cannot {what} the bucket `{bucket}`"))
         .hint("check the bucket's name, AWS_REGION, AWS_ENDPOINT and the AWS credentials in the environment")

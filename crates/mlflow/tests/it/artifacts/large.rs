@@ -81,6 +81,93 @@ async fn large_files_pass_through_an_object_store() {
     assert_eq!(missing.status, StatusCode::NOT_FOUND);
 }
 
+/// Puts a part under a signed address, as a client does, and returns the tag of the answer.
+async fn put_part(url: &str, part: &[u8]) -> String {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let (host, path) = url.strip_prefix("http://").unwrap().split_once('/').unwrap();
+    let mut stream = tokio::net::TcpStream::connect(host).await.unwrap();
+    let head = format!("PUT /{path} HTTP/1.1\r\nHost: {host}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", part.len());
+    stream.write_all(head.as_bytes()).await.unwrap();
+    stream.write_all(part).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    let tag = answer.lines().find_map(|line| line.split_once(": ").filter(|(name, _)| name.eq_ignore_ascii_case("etag")));
+    tag.unwrap().1.trim().to_owned()
+}
+
+/// A route of uploads in parts below a folder of the run.
+async fn ask_of_parts(world: &World, what: &str, body: serde_json::Value) -> super::world::Answer {
+    let uri = format!("/api/2.0/mlflow-artifacts/mpu/{what}/{}/models", world.root());
+    let request = Request::post(&uri).header("content-type", "application/json").body(Body::from(body.to_string())).unwrap();
+    world.send(request).await
+}
+
+#[tokio::test]
+async fn a_file_goes_in_parts_past_this_server() {
+    use serde_json::json;
+    let Ok(url) = std::env::var("LOOPWRIGHT_TEST_S3") else { return };
+    let artifacts = Artifacts::open(&format!("{url}-parts-{}", std::process::id())).unwrap();
+    let world = World::with(TestDirectory::make(), artifacts).await;
+    let info = world.get("/api/3.0/mlflow/server-info").await.json();
+    assert_eq!((&info["multipart_uploads_enabled"], &info["multipart_downloads_enabled"]), (&json!(true), &json!(true)));
+
+    let begun = ask_of_parts(&world, "create", json!({"path": "/home/ana/model.bin", "num_parts": 3})).await.json();
+    let parts: Vec<Vec<u8>> = [6 << 20, 5 << 20, 1000].iter().zip(0_u8..).map(|(size, fill)| vec![fill; *size]).collect();
+    let mut sent = Vec::new();
+    for (credential, part) in begun["credentials"].as_array().unwrap().iter().zip(&parts) {
+        let etag = put_part(credential["url"].as_str().unwrap(), part).await;
+        sent.push(json!({"part_number": credential["part_number"], "etag": etag, "url": credential["url"]}));
+    }
+    assert_eq!(sent.len(), 3);
+    let finish = |parts: &[serde_json::Value]| json!({"path": "model.bin", "upload_id": begun["upload_id"], "parts": parts});
+    let gap = ask_of_parts(&world, "complete", finish(&[sent[0].clone(), sent[2].clone()])).await;
+    assert_eq!((gap.status, &gap.json()["error_code"]), (StatusCode::BAD_REQUEST, &json!("INVALID_PARAMETER_VALUE")));
+    assert!(world.tracking.artifacts(&world.run.id, "").await.unwrap().is_empty(), "nothing is visible yet");
+    let done = ask_of_parts(&world, "complete", finish(&sent)).await;
+    assert_eq!((done.status, done.json()), (StatusCode::OK, json!({})));
+
+    let logged = world.tracking.artifacts(&world.run.id, "").await.unwrap();
+    let whole = parts.concat();
+    let known: Vec<_> = logged.iter().map(|file| (file.path.as_str(), file.digest, file.size_bytes)).collect();
+    assert_eq!(known, [("models/model.bin", lw_core::Digest::of(&whole), whole.len() as u64)]);
+    let read = world.get(&format!("{PROXY}/{}/models/model.bin", world.root())).await;
+    assert!(read.status == StatusCode::OK && read.body == whole);
+    let again = ask_of_parts(&world, "complete", finish(&sent)).await;
+    assert_eq!((again.status, &again.json()["error_code"]), (StatusCode::NOT_FOUND, &json!("RESOURCE_DOES_NOT_EXIST")));
+    assert!(world.store.verify().await.unwrap().is_sound());
+}
+
+#[tokio::test]
+async fn uploads_in_parts_that_cannot_be_are_refused_and_unfinished_ones_swept() {
+    use serde_json::json;
+    let Ok(url) = std::env::var("LOOPWRIGHT_TEST_S3") else { return };
+    let artifacts = Artifacts::open(&format!("{url}-unfinished-{}", std::process::id())).unwrap();
+    let world = World::with(TestDirectory::make(), artifacts).await;
+    for body in
+        [json!({"path": "a", "num_parts": 0}), json!({"path": "a", "num_parts": 10_001}), json!({"path": "..", "num_parts": 1})]
+    {
+        assert_eq!(ask_of_parts(&world, "create", body).await.status, StatusCode::BAD_REQUEST);
+    }
+    let begin = || ask_of_parts(&world, "create", json!({"path": "a.bin", "num_parts": 1}));
+    let (forged, given_up, left) = (begin().await.json(), begin().await.json(), begin().await.json());
+    let finish = |upload: &serde_json::Value, etag: &str| json!({"path": "a.bin", "upload_id": upload["upload_id"], "parts": [{"part_number": 1, "etag": etag}]});
+    assert_eq!(ask_of_parts(&world, "complete", finish(&forged, "\"none\"")).await.status, StatusCode::BAD_REQUEST);
+
+    let tag = put_part(given_up["credentials"][0]["url"].as_str().unwrap(), b"half").await;
+    let abort = json!({"path": "a.bin", "upload_id": given_up["upload_id"]});
+    for _ in 0..2 {
+        assert_eq!(ask_of_parts(&world, "abort", abort.clone()).await.status, StatusCode::OK);
+    }
+    assert_eq!(ask_of_parts(&world, "complete", finish(&given_up, &tag)).await.status, StatusCode::NOT_FOUND);
+
+    let tag = put_part(left["credentials"][0]["url"].as_str().unwrap(), b"whole").await;
+    let tomorrow = lw_core::Timestamp::from_micros(world.ctx.now().micros() + 86_400_000_000);
+    world.artifacts.sweep(&world.store, tomorrow, lw_store::SweepMode::Remove).await.unwrap();
+    assert_eq!(ask_of_parts(&world, "complete", finish(&left, &tag)).await.status, StatusCode::NOT_FOUND);
+    assert!(world.tracking.artifacts(&world.run.id, "").await.unwrap().is_empty());
+}
+
 #[tokio::test]
 async fn a_torn_upload_leaves_nothing() {
     let world = World::new().await;
