@@ -51,6 +51,10 @@ def test_bad_rows_are_in_quarantine_with_a_reason(trained):
     assert [(row["rule"], row["file"]) for row in bad] == [("amount.min", "data/orders.csv")]
     assert "below 0" in bad[0]["reason"] and bad[0]["raw"]["amount"].startswith("-")
     assert trained.json("tables", "orders", "--quarantine", "--rule", "amount.type")["items"] == []
+    verdicts = trained.json("tables", "orders", "--verdicts")
+    said = {verdict["rule"]: (verdict["outcome"], verdict["n_broken"]) for verdict in verdicts["accepted"]["items"]}
+    assert said["amount.min"] == ("broken", 1) and said["amount.required"] == ("kept", 0) and verdicts["refused"] is None
+    assert "amount.min" in trained.run("tables", "orders", "--verdicts").stdout
 
 
 def test_plan_shows_what_a_change_rebuilds(trained):

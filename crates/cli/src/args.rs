@@ -145,6 +145,9 @@ pub enum Command {
         /// Show the rows that broke the contract, newest first, each with the rule and the reason.
         #[arg(long, requires = "table")]
         quarantine: bool,
+        /// Show what every rule of the contract said of the newest version's batch, and of batches that were refused.
+        #[arg(long, requires = "table", conflicts_with = "quarantine")]
+        verdicts: bool,
         /// Only rows that this rule kept out, such as `amount.min`.
         #[arg(long, requires = "quarantine")]
         rule: Option<String>,

@@ -87,6 +87,39 @@ pub async fn quarantine(client: &Client, table: &str, rule: Option<&str>, limit:
     Ok(())
 }
 
+/// What the contract said of the newest version's batch and, if batches were refused, of the newest of those.
+pub async fn verdicts(client: &Client, table: &str, json: bool) -> Result<()> {
+    let refusals = client.get(Address::of(&["tables", table, "refusals"]).with("limit", Some(1)).text()).await?;
+    let refused = refusals["items"].get(0);
+    let accepted = match client.get(Address::of(&["tables", table, "verdicts"]).text()).await {
+        // A source whose batches were all refused has no table yet.
+        Err(_) if refused.is_some() => Value::Null,
+        answer => answer?,
+    };
+    if json {
+        render::json(&serde_json::json!({ "accepted": accepted, "refused": refused }));
+        return Ok(());
+    }
+    let columns = [
+        ("rule", "/rule"),
+        ("severity", "/severity"),
+        ("outcome", "/outcome"),
+        ("checked", "/n_checked"),
+        ("broken", "/n_broken"),
+        ("observed", "/observed"),
+        ("limits", "/limits"),
+    ];
+    if let Some(refused) = refused {
+        render::out(&format!("refused at {}: {}", render::cell(&refused["refused_at"]), render::cell(&refused["reason"])));
+        render::list(&refused["verdicts"], &columns);
+    }
+    if !accepted.is_null() {
+        render::out(&format!("{table}@{}", render::cell(&accepted["version"])));
+        show(&accepted, json, &columns, &format!("loopwright tables {table} --quarantine"));
+    }
+    Ok(())
+}
+
 pub async fn features(client: &Client, view: Option<&str>, json: bool) -> Result<()> {
     let Some(view) = view else {
         let answer = client.get("/api/v1/feature-views").await?;

@@ -62,9 +62,10 @@ async fn with_client(global: &crate::args::Global, command: Command) -> lw_core:
         Command::Logs { run, step, follow } => pipelines::logs(&connection, &run, step.as_deref(), follow, json).await,
         Command::Cancel { run } => pipelines::cancel(&connection, &run, json).await,
         Command::Resume { run, detach } => pipelines::resume(&connection, &run, detach, json).await,
-        Command::Tables { table: Some(table), quarantine: true, rule, limit } => {
+        Command::Tables { table: Some(table), quarantine: true, rule, limit, .. } => {
             answers::quarantine(client, &table, rule.as_deref(), limit, json).await
         }
+        Command::Tables { table: Some(table), verdicts: true, .. } => answers::verdicts(client, &table, json).await,
         Command::Tables { table, .. } => answers::tables(client, table.as_deref(), json).await,
         Command::Features { view } => answers::features(client, view.as_deref(), json).await,
         Command::Alerts => answers::alerts(client, json).await,

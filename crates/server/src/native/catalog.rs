@@ -22,6 +22,10 @@ pub fn routes() -> Vec<Route> {
             .summary("The profile of a table's newest version"),
         Route::get("/api/v1/tables/{table}/quarantine", Action::Read, "table", quarantine)
             .summary("The rows that broke the contract, newest first, each with its rule and reason; ?rule=NAME&limit=N"),
+        Route::get("/api/v1/tables/{table}/verdicts", Action::Read, "table", verdicts)
+            .summary("What every rule of the contract said of the batch that became a version; ?version=N"),
+        Route::get("/api/v1/tables/{table}/refusals", Action::Read, "table", refusals)
+            .summary("Batches that the contract refused, newest first, each with what every rule said; ?before=TIME&limit=N"),
         Route::get("/api/v1/feature-views", Action::Read, "feature_view", views)
             .summary("Every feature view with how far it has come online"),
         Route::get("/api/v1/feature-views/{view}", Action::Read, "feature_view", view).summary("One feature view"),
@@ -101,6 +105,43 @@ async fn quarantine(
         return Err(unknown_table(&name).into());
     }
     Ok(axum::Json(json!({ "table": name, "items": rows })))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct VerdictQuery {
+    version: Option<u64>,
+}
+
+async fn verdicts(
+    State(app): State<App>,
+    Path(table): Path<String>,
+    Query(query): Query<VerdictQuery>,
+) -> Answer<axum::Json<Value>> {
+    let name = Name::parse(&table)?;
+    let version = match query.version {
+        Some(version) => version,
+        None => lw_data::queries::latest_version(app.store(), &name).await?.ok_or_else(|| unknown_table(&name))?.version,
+    };
+    let verdicts = lw_data::verdicts(app.store(), &name, version).await?;
+    Ok(axum::Json(json!({ "table": name, "version": version, "items": verdicts })))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RefusalQuery {
+    before: Option<Timestamp>,
+    limit: Option<u32>,
+}
+
+async fn refusals(
+    State(app): State<App>,
+    Path(table): Path<String>,
+    Query(query): Query<RefusalQuery>,
+) -> Answer<axum::Json<Value>> {
+    let (name, limit) = (Name::parse(&table)?, query.limit.unwrap_or(20).clamp(1, 500));
+    let refusals = lw_data::refusals(app.store(), &name, query.before, limit).await?;
+    Ok(axum::Json(json!({ "source": name, "items": refusals })))
 }
 
 fn view_json(app: &App, view: &lw_features::RegisteredView) -> lw_core::Result<Value> {
