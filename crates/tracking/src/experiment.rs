@@ -135,6 +135,9 @@ impl NewExperiment {
 const MAX_NAME_CHARS: usize = 500;
 const MAX_TAG_CHARS: usize = 20_000;
 
+/// How many runs change in one transaction: writes of others wait for some ten milliseconds.
+const N_RUNS_AT_ONCE: u64 = 200;
+
 /// The page size of lists.
 pub(crate) const MAX_PAGE: u64 = 50_000;
 
@@ -209,26 +212,54 @@ impl Tracking {
             .await
     }
 
-    /// Deletes an experiment with its runs, so that they can be restored. One that is deleted is not found.
+    /// Deletes an experiment with its runs, so that they can be restored. One that is deleted is not found, unless its deletion broke
+    /// off, which goes on then. The experiment goes first and its runs follow in pieces, between which others write.
     pub async fn delete_experiment(&self, ctx: &Ctx, id: ExperimentId) -> Result<Experiment> {
-        self.store
-            .write(ctx, move |tx| {
-                let experiment = found_in(tx, id, Lifecycle::Active)?;
-                run::delete_all_of(tx, id)?;
-                change(tx, "experiment.delete", Experiment { lifecycle: Lifecycle::Deleted, ..experiment })
-            })
-            .await
+        let delete = move |tx: &mut Tx<'_>| {
+            let experiment = found(tx, id)?;
+            match experiment.lifecycle {
+                Lifecycle::Active => change(tx, "experiment.delete", Experiment { lifecycle: Lifecycle::Deleted, ..experiment }),
+                Lifecycle::Deleted if run::has_active(tx, id)? => Ok(experiment),
+                Lifecycle::Deleted => Err(not_found(id)),
+            }
+        };
+        let experiment = self.store.write(ctx, delete).await?;
+        self.delete_runs_of(ctx, &experiment).await?;
+        Ok(experiment)
     }
 
-    /// Restores an experiment and all its runs. One that is not deleted is not found.
+    /// Deletes the runs that a deleted experiment still has, unless somebody restores it meanwhile.
+    pub(crate) async fn delete_runs_of(&self, ctx: &Ctx, experiment: &Experiment) -> Result<()> {
+        let (id, deleted_at) = (experiment.id, experiment.updated_at);
+        let is_same = move |found: Experiment| found.lifecycle == Lifecycle::Deleted && found.updated_at == deleted_at;
+        let mut last = None;
+        loop {
+            let piece = move |tx: &mut Tx<'_>| match queries::bare_experiment(tx, id)?.is_some_and(is_same) {
+                true => run::delete_some_of(tx, id, last.as_ref(), N_RUNS_AT_ONCE),
+                false => Ok(None),
+            };
+            last = self.store.write(ctx, piece).await?;
+            if last.is_none() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Restores an experiment and all its runs. One that is not deleted is not found. The runs go first, in pieces between which others
+    /// write, and the experiment last: one whose restoration broke off is still deleted, and can be restored again.
     pub async fn restore_experiment(&self, ctx: &Ctx, id: ExperimentId) -> Result<Experiment> {
-        self.store
-            .write(ctx, move |tx| {
+        loop {
+            let piece = move |tx: &mut Tx<'_>| {
                 let experiment = found_in(tx, id, Lifecycle::Deleted)?;
-                run::restore_all_of(tx, id)?;
-                change(tx, "experiment.restore", Experiment { lifecycle: Lifecycle::Active, ..experiment })
-            })
-            .await
+                if run::restore_some_of(tx, id, N_RUNS_AT_ONCE)? == N_RUNS_AT_ONCE {
+                    return Ok(None);
+                }
+                change(tx, "experiment.restore", Experiment { lifecycle: Lifecycle::Active, ..experiment }).map(Some)
+            };
+            if let Some(experiment) = self.store.write(ctx, piece).await? {
+                return Ok(experiment);
+            }
+        }
     }
 
     pub async fn tag_experiment(&self, ctx: &Ctx, id: ExperimentId, key: &str, value: &str) -> Result<()> {

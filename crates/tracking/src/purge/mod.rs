@@ -2,6 +2,9 @@
 
 mod queries;
 
+use std::collections::HashSet;
+use std::sync::Arc;
+
 use lw_core::{Change, Ctx, Draft, Result, RunId, Subject, SubjectKind, Timestamp};
 use lw_store::{Reader, SweepMode, Tx};
 
@@ -93,16 +96,23 @@ impl Tracking {
         mode: SweepMode,
     ) -> Result<Vec<(ExperimentId, String)>> {
         let experiments = self.store.read(move |reader| queries::deleted_experiments(reader, deleted_before)).await?;
+        let gone = Arc::new(match mode {
+            SweepMode::DryRun => Gone::of(gone),
+            SweepMode::Remove => Gone::default(),
+        });
         let mut purged = Vec::new();
         for id in experiments {
+            let gone = Arc::clone(&gone);
             let found = match mode {
-                SweepMode::DryRun => {
-                    let gone = gone.clone();
-                    self.store.read(move |reader| empty_experiment(reader, id, deleted_before, &gone)).await?
-                }
+                SweepMode::DryRun => self.store.read(move |reader| empty_experiment(reader, id, deleted_before, &gone)).await?,
                 SweepMode::Remove => {
+                    let unfinished = move |reader: &mut Reader<'_>| purgeable(reader, id, deleted_before);
+                    if let Some(experiment) = self.store.read(unfinished).await? {
+                        // Its deletion may have broken off. Runs that go with it now are purged when they have been deleted as long.
+                        self.delete_runs_of(ctx, &experiment).await?;
+                    }
                     let remove = move |tx: &mut Tx<'_>| {
-                        let found = empty_experiment(tx, id, deleted_before, &Purge::default())?;
+                        let found = empty_experiment(tx, id, deleted_before, &gone)?;
                         found.map(|experiment| remove_experiment(tx, &experiment).map(|()| experiment)).transpose()
                     };
                     self.store.write(ctx, remove).await?
@@ -111,6 +121,19 @@ impl Tracking {
             purged.extend(found.map(|experiment| (experiment.id, experiment.name)));
         }
         Ok(purged)
+    }
+}
+
+/// What a dry run would have removed.
+#[derive(Default)]
+struct Gone {
+    runs: HashSet<RunId>,
+    models: HashSet<LoggedModelId>,
+}
+
+impl Gone {
+    fn of(purge: &Purge) -> Self {
+        Self { runs: purge.runs.iter().cloned().collect(), models: purge.models.iter().cloned().collect() }
     }
 }
 
@@ -190,17 +213,23 @@ fn remove(tx: &mut Tx<'_>, item: &Item) -> Result<()> {
     Ok(())
 }
 
+fn purgeable(reader: &mut Reader<'_>, id: ExperimentId, deleted_before: Timestamp) -> Result<Option<Experiment>> {
+    let is_purged = |found: &Experiment| found.lifecycle == Lifecycle::Deleted && found.updated_at < deleted_before;
+    Ok(crate::queries::experiment(reader, id)?.filter(is_purged))
+}
+
 fn empty_experiment(
     reader: &mut Reader<'_>,
     id: ExperimentId,
     deleted_before: Timestamp,
-    gone: &Purge,
+    gone: &Gone,
 ) -> Result<Option<Experiment>> {
-    let is_purged = |found: &Experiment| found.lifecycle == Lifecycle::Deleted && found.updated_at < deleted_before;
-    let Some(experiment) = crate::queries::experiment(reader, id)?.filter(is_purged) else { return Ok(None) };
-    let has_runs = queries::runs_of(reader, id)?.iter().any(|run| !gone.runs.contains(run));
-    let has_models = queries::models_of(reader, id)?.iter().any(|model| !gone.models.contains(model));
-    Ok((!has_runs && !has_models).then_some(experiment))
+    let Some(experiment) = purgeable(reader, id, deleted_before)? else { return Ok(None) };
+    // One more than may be gone tells whether one stays.
+    let runs = queries::runs_of(reader, id, gone.runs.len() as u64 + 1)?;
+    let models = queries::models_of(reader, id, gone.models.len() as u64 + 1)?;
+    let is_empty = runs.iter().all(|run| gone.runs.contains(run)) && models.iter().all(|model| gone.models.contains(model));
+    Ok(is_empty.then_some(experiment))
 }
 
 fn remove_experiment(tx: &mut Tx<'_>, experiment: &Experiment) -> Result<()> {

@@ -65,13 +65,15 @@ pub(super) fn deleted_experiments(reader: &mut Reader<'_>, before: Timestamp) ->
     reader.query(sql, &[before.into()])?.iter().map(|row| Ok(ExperimentId::new(row.count("id")?))).collect()
 }
 
-pub(super) fn runs_of(reader: &mut Reader<'_>, experiment: ExperimentId) -> Result<Vec<RunId>> {
-    let rows = reader.query("SELECT id FROM run WHERE experiment = $1", &[experiment.number().into()])?;
+pub(super) fn runs_of(reader: &mut Reader<'_>, experiment: ExperimentId, limit: u64) -> Result<Vec<RunId>> {
+    let sql = "SELECT id FROM run WHERE experiment = $1 LIMIT $2";
+    let rows = reader.query(sql, &[experiment.number().into(), limit.into()])?;
     rows.iter().map(|row| RunId::parse(&row.text("id")?)).collect()
 }
 
-pub(super) fn models_of(reader: &mut Reader<'_>, experiment: ExperimentId) -> Result<Vec<LoggedModelId>> {
-    let rows = reader.query("SELECT id FROM logged_model WHERE experiment = $1", &[experiment.number().into()])?;
+pub(super) fn models_of(reader: &mut Reader<'_>, experiment: ExperimentId, limit: u64) -> Result<Vec<LoggedModelId>> {
+    let sql = "SELECT id FROM logged_model WHERE experiment = $1 LIMIT $2";
+    let rows = reader.query(sql, &[experiment.number().into(), limit.into()])?;
     rows.iter().map(|row| LoggedModelId::parse(&row.text("id")?)).collect()
 }
 

@@ -1,7 +1,7 @@
 //! Changing, ending, deleting and restoring runs.
 
 use lw_core::{Ctx, Draft, Result, RunId, Timestamp};
-use lw_store::Tx;
+use lw_store::{Reader, Tx};
 
 use super::{NAME_TAG, Run, RunStatus, active, found, target};
 use crate::seal::{self, Part};
@@ -101,12 +101,28 @@ fn restore(tx: &mut Tx<'_>, run: Run) -> Result<()> {
     Ok(())
 }
 
-pub(crate) fn delete_all_of(tx: &mut Tx<'_>, experiment: ExperimentId) -> Result<()> {
-    let runs = queries::runs(tx, &[experiment], Some(Lifecycle::Active), None, u64::MAX)?;
-    runs.into_iter().try_for_each(|run| delete(tx, run))
+pub(crate) fn has_active(reader: &mut Reader<'_>, experiment: ExperimentId) -> Result<bool> {
+    Ok(!queries::runs(reader, &[experiment], Some(Lifecycle::Active), None, 1)?.is_empty())
 }
 
-pub(crate) fn restore_all_of(tx: &mut Tx<'_>, experiment: ExperimentId) -> Result<()> {
-    let runs = queries::runs(tx, &[experiment], Some(Lifecycle::Deleted), None, u64::MAX)?;
-    runs.into_iter().try_for_each(|run| restore(tx, run))
+/// Deletes the next active runs of an experiment, after the given place in the order of [`queries::runs`]. Returns where to go on, if
+/// more may follow.
+pub(crate) fn delete_some_of(
+    tx: &mut Tx<'_>,
+    experiment: ExperimentId,
+    last: Option<&(Timestamp, RunId)>,
+    limit: u64,
+) -> Result<Option<(Timestamp, RunId)>> {
+    let runs = queries::runs(tx, &[experiment], Some(Lifecycle::Active), last, limit)?;
+    let place = runs.last().map(|run| (run.started_at, run.id.clone())).filter(|_| runs.len() as u64 == limit);
+    runs.into_iter().try_for_each(|run| delete(tx, run))?;
+    Ok(place)
+}
+
+/// Restores some of the deleted runs of an experiment and says how many.
+pub(crate) fn restore_some_of(tx: &mut Tx<'_>, experiment: ExperimentId, limit: u64) -> Result<u64> {
+    let runs = queries::runs(tx, &[experiment], Some(Lifecycle::Deleted), None, limit)?;
+    let n_runs = runs.len() as u64;
+    runs.into_iter().try_for_each(|run| restore(tx, run))?;
+    Ok(n_runs)
 }

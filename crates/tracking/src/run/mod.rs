@@ -9,7 +9,7 @@ use lw_store::{Reader, Row};
 use serde::{Deserialize, Serialize};
 
 pub use self::change::RunUpdate;
-pub(crate) use self::change::{delete_all_of, rename, restore_all_of};
+pub(crate) use self::change::{delete_some_of, has_active, rename, restore_some_of};
 pub(crate) use self::data::with_data;
 pub use self::data::{Projection, RunData};
 pub use self::start::NewRun;

@@ -57,6 +57,46 @@ fn deleting_an_experiment_takes_its_runs_along() {
     });
 }
 
+/// More than change in one transaction.
+const N_MANY: usize = 450;
+
+#[test]
+fn an_experiment_with_many_runs_goes_and_returns_while_others_write() {
+    both(|store| async move {
+        let (tracking, ctx, experiment, first) = with_run(store.clone()).await;
+        let other = tracking.ensure_experiment(&ctx, "other").await.unwrap();
+        for _ in 1..N_MANY {
+            tracking.start_run(&ctx, NewRun::of(experiment.id, Circumstances::default())).await.unwrap();
+        }
+        let n_of = async |lifecycle| tracking.runs(&[experiment.id], Some(lifecycle), None, 1000).await.unwrap().len();
+        // The second write waits for the experiment and not for its runs.
+        let new = NewRun::of(other.id, Circumstances::default());
+        let (deleted, started) = tokio::join!(tracking.delete_experiment(&ctx, experiment.id), tracking.start_run(&ctx, new));
+        assert_eq!((deleted.unwrap().lifecycle, n_of(Lifecycle::Deleted).await), (Lifecycle::Deleted, N_MANY));
+        let all = lw_store::EntryFilter { limit: 1000, ..lw_store::EntryFilter::all() };
+        let mut entries = store.entries(all).await.unwrap();
+        entries.sort_by_key(|entry| entry.seq);
+        let place = |action: &str, name: &str| {
+            entries.iter().rposition(|entry| entry.action == action && (name.is_empty() || entry.subject.name == name))
+        };
+        let gone = place("experiment.delete", "").unwrap();
+        let last_run = place("run.delete", "").unwrap();
+        assert!(gone < last_run && place("run.start", started.unwrap().id.as_str()).unwrap() < last_run);
+
+        // As if the deletion had broken off before one of the runs.
+        tracking.restore_run(&ctx, &first.id).await.unwrap();
+        tracking.delete_experiment(&ctx, experiment.id).await.unwrap();
+        assert_eq!(n_of(Lifecycle::Active).await, 0);
+        assert!(tracking.delete_experiment(&ctx, experiment.id).await.unwrap_err().is(EXPERIMENT_NOT_FOUND));
+
+        // As if a restoration had broken off after one of the runs.
+        tracking.restore_run(&ctx, &first.id).await.unwrap();
+        tracking.restore_experiment(&ctx, experiment.id).await.unwrap();
+        assert_eq!(n_of(Lifecycle::Active).await, N_MANY);
+        assert!(store.verify().await.unwrap().is_sound());
+    });
+}
+
 #[test]
 fn the_default_experiment_is_made_once_and_by_the_platform() {
     both(|store| async move {
