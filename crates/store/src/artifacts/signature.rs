@@ -82,6 +82,23 @@ mod tests {
         check(Some("a/token==")).await;
     }
 
+    /// The signatures are those of botocore 1.44.5 (`S3SigV4QueryAuth`) for the same request at the same time.
+    #[test]
+    fn parts_are_signed_as_the_sdk_of_the_protocol_does() {
+        let like = "https://b.s3.eu-north-1.amazonaws.com/a%20b/x?X-Amz-Algorithm=AWS4-HMAC-SHA256\
+            &X-Amz-Credential=OLD%2F20261123%2Feu-north-1%2Fs3%2Faws4_request&X-Amz-Date=20261123T120000Z&X-Amz-Expires=60\
+            &X-Amz-SignedHeaders=host&X-Amz-Signature=0";
+        let part = [("uploadId", "x/y+z".to_owned()), ("partNumber", "7".to_owned())];
+        for (token, want) in [
+            (None, "af80506d19b575a56c358a048739061574d1a7fa7a489f8daf2c04f39da0bc03"),
+            (Some("a/token=="), "7146b20077fc6bc2ba69c41fac8744f2405c00dde07c122a959b887c2d81676f"),
+        ] {
+            let key = Key { id: "AKID", secret: "s3cr3t/+", token };
+            let ours = signed(&like.parse().unwrap(), &key, "PUT", &part).unwrap();
+            assert!(ours.ends_with(&format!("&X-Amz-Signature={want}")), "{ours}");
+        }
+    }
+
     #[test]
     fn what_is_not_signed_is_not_signed_again() {
         let key = Key { id: "a", secret: "b", token: None };
