@@ -50,7 +50,7 @@
 //!     let group = SpanGroup { trace: id.clone(), resource: Fields::default(), spans: vec![span] };
 //!     traces.log_spans(&ctx, experiment.id, vec![group]).await.unwrap();
 //!     let (trace, spans) = traces.trace_with_spans(&id).await.unwrap();
-//!     assert_eq!((trace.state.name(), spans[0].name.as_str()), ("OK", "answer"));
+//!     assert_eq!((trace.facts.state.name(), spans[0].name.as_str()), ("OK", "answer"));
 //! });
 //! ```
 #![cfg_attr(test, allow(clippy::unwrap_used))]
@@ -87,7 +87,7 @@ pub use search::{TracePage, TraceSearch};
 pub use span::{Span, SpanEvent, SpanGroup, SpanLink, SpanStatus, attribute};
 pub use start::NewTrace;
 pub use table::{APP_ID, Delivery, span_table};
-pub use trace::{NAME_TAG, Trace, TraceState, metadata};
+pub use trace::{NAME_TAG, Trace, TraceFacts, TraceState, metadata};
 pub use written::written_span;
 
 use std::path::PathBuf;

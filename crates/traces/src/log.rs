@@ -15,7 +15,7 @@ use crate::json::{Fields, Json};
 use crate::span::{self, COST_KEYS, SpanGroup, SpanStatus, TOKEN_KEYS, UsageNode, attribute, preview, translate};
 use crate::start::{check_experiment, check_id, checked_tag};
 use crate::trace::metadata;
-use crate::{BAD_TRACE, NAME_TAG, Span, Trace, TraceState, Traces, queries};
+use crate::{BAD_TRACE, NAME_TAG, Span, Trace, TraceFacts, TraceState, Traces, queries};
 
 const N_TURNS: usize = 256;
 /// Spans of open traces whose place in the tree is remembered.
@@ -245,39 +245,42 @@ fn apply(tx: &mut Tx<'_>, experiment: ExperimentId, facts: &Facts, totals: &BTre
         check_experiment(tx, experiment)?;
     }
     let (started_at, ended_at) = (whole_millis(facts.first_ns), facts.ended_ns.map(whole_millis));
-    let is_final = known.as_ref().is_some_and(|trace| trace.is_final);
+    let is_final = known.as_ref().is_some_and(|trace| trace.facts.is_final);
     let mut trace = known.unwrap_or_else(|| Trace {
         id: id.clone(),
+        facts: TraceFacts {
+            experiment,
+            started_at,
+            duration: None,
+            state: TraceState::InProgress,
+            client_request_id: None,
+            request_preview: None,
+            response_preview: None,
+            is_final: false,
+            metadata: BTreeMap::new(),
+            tags: BTreeMap::new(),
+        },
         incarnation: facts.incarnation.clone(),
-        experiment,
-        started_at,
-        duration: None,
-        state: TraceState::InProgress,
-        client_request_id: None,
-        request_preview: None,
-        response_preview: None,
-        is_final: false,
-        metadata: BTreeMap::new(),
-        tags: BTreeMap::new(),
         assessments: Vec::new(),
         span_range: None,
     });
     if !is_final {
-        let ended_before = trace.duration.map(|duration| trace.started_at + duration);
-        trace.started_at = trace.started_at.min(started_at);
+        let ended_before = trace.facts.duration.map(|duration| trace.facts.started_at + duration);
+        trace.facts.started_at = trace.facts.started_at.min(started_at);
         let ended_at = ended_before.into_iter().chain(ended_at).max();
-        trace.duration = ended_at.map(|ended_at| ended_at - trace.started_at).map(|span| span.max(TimeSpan::from_micros(0)));
+        trace.facts.duration =
+            ended_at.map(|ended_at| ended_at - trace.facts.started_at).map(|span| span.max(TimeSpan::from_micros(0)));
     }
     let (first, last) = trace.span_range.unwrap_or((facts.first_ns, facts.last_ns));
     trace.span_range = Some((first.min(facts.first_ns), last.max(facts.last_ns)));
     if let Some(root) = facts.root() {
-        let is_open = matches!(trace.state, TraceState::InProgress | TraceState::Unspecified);
+        let is_open = matches!(trace.facts.state, TraceState::InProgress | TraceState::Unspecified);
         if is_open {
-            trace.state = if root.status == SpanStatus::Error { TraceState::Error } else { TraceState::Ok };
+            trace.facts.state = if root.status == SpanStatus::Error { TraceState::Error } else { TraceState::Ok };
         }
         let line = |name: &str, role: &str| root.attributes.get(name).map(|value| preview(value, role).replace('\0', "\u{fffd}"));
-        trace.request_preview = trace.request_preview.or_else(|| line(attribute::INPUTS, "user"));
-        trace.response_preview = trace.response_preview.or_else(|| line(attribute::OUTPUTS, "assistant"));
+        trace.facts.request_preview = trace.facts.request_preview.or_else(|| line(attribute::INPUTS, "user"));
+        trace.facts.response_preview = trace.facts.response_preview.or_else(|| line(attribute::OUTPUTS, "assistant"));
     }
     let incarnation = queries::put_trace(tx, &trace)?;
     put_told(tx, facts, totals, is_final)?;

@@ -27,7 +27,8 @@ impl Traces {
             .read(move |reader| {
                 let mut found = queries::trace_rows(reader, &ids)?;
                 let traces = ids.iter().filter_map(|id| found.remove(id));
-                let is_wanted = |trace: &Trace| experiments.as_ref().is_none_or(|wanted| wanted.contains(&trace.experiment));
+                let is_wanted =
+                    |trace: &Trace| experiments.as_ref().is_none_or(|wanted| wanted.contains(&trace.facts.experiment));
                 queries::complete(reader, traces.filter(is_wanted).collect())
             })
             .await

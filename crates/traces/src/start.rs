@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use lw_core::{Ctx, Result, Span as TimeSpan, Timestamp};
+use lw_core::{Ctx, Result, Timestamp};
 use lw_store::{Reader, Tx};
 use lw_tracking::{EXPERIMENT_DELETED, EXPERIMENT_NOT_FOUND, ExperimentId};
 
 use crate::assessment::{self, NewAssessment};
 use crate::trace::metadata;
-use crate::{BAD_TRACE, NAME_TAG, Trace, TraceState, Traces, queries};
+use crate::{BAD_TRACE, NAME_TAG, Trace, TraceFacts, TraceState, Traces, queries};
 
 const MAX_ID_BYTES: usize = 250;
 const MAX_KEY_CHARS: usize = 250;
@@ -20,17 +20,7 @@ pub(crate) const RUN_LINK: &str = "run";
 #[derive(Debug, Clone, PartialEq)]
 pub struct NewTrace {
     pub id: String,
-    pub experiment: ExperimentId,
-    pub started_at: Timestamp,
-    pub duration: Option<TimeSpan>,
-    pub state: TraceState,
-    pub client_request_id: Option<String>,
-    pub request_preview: Option<String>,
-    pub response_preview: Option<String>,
-    /// Whether spans that come later leave times and state as they are.
-    pub is_final: bool,
-    pub metadata: BTreeMap<String, String>,
-    pub tags: BTreeMap<String, String>,
+    pub facts: TraceFacts,
     pub assessments: Vec<NewAssessment>,
 }
 
@@ -38,27 +28,13 @@ impl Traces {
     /// Keeps what a client tells of a trace. Told again, or told after spans came in, it replaces times and state and adds the rest.
     pub async fn start(&self, ctx: &Ctx, new: NewTrace) -> Result<Trace> {
         check_id(&new.id)?;
-        let tags = checked_tags(new.tags)?;
+        let facts = TraceFacts { tags: checked_tags(new.facts.tags)?, ..new.facts };
         let assessments: Vec<_> = new.assessments.into_iter().map(|it| it.made(&new.id, ctx)).collect();
-        let trace = Trace {
-            id: new.id,
-            incarnation: ctx.ids.next_hex(),
-            experiment: new.experiment,
-            started_at: new.started_at,
-            duration: new.duration,
-            state: new.state,
-            client_request_id: new.client_request_id,
-            request_preview: new.request_preview,
-            response_preview: new.response_preview,
-            is_final: new.is_final,
-            metadata: new.metadata,
-            tags,
-            assessments: Vec::new(),
-            span_range: None,
-        };
+        let (incarnation, id) = (ctx.ids.next_hex(), new.id);
+        let trace = Trace { id, facts, assessments: Vec::new(), incarnation, span_range: None };
         self.store
             .write(ctx, move |tx| {
-                check_experiment(tx, trace.experiment)?;
+                check_experiment(tx, trace.facts.experiment)?;
                 let id = trace.id.clone();
                 put(tx, trace)?;
                 assessments.iter().try_for_each(|it| assessment::add(tx, it))?;
@@ -81,8 +57,9 @@ impl Traces {
         self.store
             .write(ctx, move |tx| {
                 let trace = crate::found(tx, &id)?;
-                let duration = Some(ended_at - trace.started_at);
-                put(tx, Trace { duration, state, metadata, tags, ..trace })?;
+                let duration = Some(ended_at - trace.facts.started_at);
+                let facts = TraceFacts { duration, state, metadata, tags, ..trace.facts };
+                put(tx, Trace { facts, ..trace })?;
                 whole(tx, &id)
             })
             .await
@@ -91,18 +68,18 @@ impl Traces {
 
 fn put(tx: &mut Tx<'_>, mut trace: Trace) -> Result<()> {
     if let Some(known) = queries::trace_rows(tx, std::slice::from_ref(&trace.id))?.remove(&trace.id) {
-        trace.request_preview = trace.request_preview.or(known.request_preview);
-        trace.response_preview = trace.response_preview.or(known.response_preview);
-        trace.is_final |= known.is_final;
+        trace.facts.request_preview = trace.facts.request_preview.or(known.facts.request_preview);
+        trace.facts.response_preview = trace.facts.response_preview.or(known.facts.response_preview);
+        trace.facts.is_final |= known.facts.is_final;
         trace.span_range = known.span_range;
     }
     queries::put_trace(tx, &trace)?;
-    queries::put_tags(tx, &trace.id, &trace.tags)?;
-    queries::put_metadata(tx, &trace.id, &trace.metadata, true)?;
-    if let Some(session) = trace.metadata.get(metadata::SESSION) {
+    queries::put_tags(tx, &trace.id, &trace.facts.tags)?;
+    queries::put_metadata(tx, &trace.id, &trace.facts.metadata, true)?;
+    if let Some(session) = trace.facts.metadata.get(metadata::SESSION) {
         queries::set_session(tx, &trace.id, session, true)?;
     }
-    if let Some(run) = trace.metadata.get(metadata::RUN) {
+    if let Some(run) = trace.facts.metadata.get(metadata::RUN) {
         queries::link(tx, RUN_LINK, run, std::slice::from_ref(&trace.id))?;
     }
     Ok(())

@@ -47,9 +47,9 @@ impl TraceState {
     }
 }
 
+/// What clients and spans tell of a whole trace.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Trace {
-    pub id: String,
+pub struct TraceFacts {
     pub experiment: ExperimentId,
     pub started_at: Timestamp,
     pub duration: Option<TimeSpan>,
@@ -57,10 +57,16 @@ pub struct Trace {
     pub client_request_id: Option<String>,
     pub request_preview: Option<String>,
     pub response_preview: Option<String>,
-    /// Whether the client has told the whole trace's facts.
+    /// Whether the client has told the whole trace's facts: spans that come later leave times and state as they are.
     pub is_final: bool,
     pub metadata: BTreeMap<String, String>,
     pub tags: BTreeMap<String, String>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Trace {
+    pub id: String,
+    pub facts: TraceFacts,
     pub assessments: Vec<Assessment>,
     /// Tells this trace from one that had its id before and was deleted.
     pub(crate) incarnation: String,
@@ -76,16 +82,14 @@ impl Trace {
 
     /// How many spans the client says that there are.
     pub fn n_spans_told(&self) -> Option<usize> {
-        let size: serde_json::Value = serde_json::from_str(self.metadata.get(metadata::SIZE)?).ok()?;
+        let size: serde_json::Value = serde_json::from_str(self.facts.metadata.get(metadata::SIZE)?).ok()?;
         usize::try_from(size.get("num_spans")?.as_u64()?).ok()
     }
 
     /// A row alone: tags, metadata and assessments stand in tables of their own.
     pub(crate) fn of(row: &Row) -> Result<Self> {
         let first = row.opt_int("first_span_ns")?;
-        Ok(Self {
-            id: row.text("id")?,
-            incarnation: row.text("incarnation")?,
+        let facts = TraceFacts {
             experiment: ExperimentId::parse(&row.int("experiment")?.to_string())?,
             started_at: row.time("started_at")?,
             duration: row.opt_int("duration")?.map(TimeSpan::from_micros),
@@ -94,10 +98,15 @@ impl Trace {
             request_preview: row.opt_text("request_preview")?,
             response_preview: row.opt_text("response_preview")?,
             is_final: row.bool("is_final")?,
-            span_range: first.zip(row.opt_int("last_span_ns")?),
             metadata: BTreeMap::new(),
             tags: BTreeMap::new(),
+        };
+        Ok(Self {
+            id: row.text("id")?,
+            facts,
             assessments: Vec::new(),
+            incarnation: row.text("incarnation")?,
+            span_range: first.zip(row.opt_int("last_span_ns")?),
         })
     }
 }

@@ -7,7 +7,7 @@ use axum::http::Method;
 use axum::{Extension, Json};
 use lw_core::{Ctx, Timestamp};
 use lw_governance::Action;
-use lw_traces::{NewTrace, TraceState};
+use lw_traces::{NewTrace, TraceFacts, TraceState};
 use lw_tracking::ExperimentId;
 use serde_json::{Value, json};
 
@@ -34,16 +34,18 @@ async fn begin(State(face): State<Face>, Extension(ctx): Extension<Ctx>, message
     tags.retain(|key, _| key != wire::ARTIFACT_LOCATION && key != wire::SPANS_LOCATION);
     let new = NewTrace {
         id: ctx.ids.next_hex(),
-        experiment: ExperimentId::parse(fields.text("experiment_id")?.unwrap_or_default())?,
-        started_at: Timestamp::from_millis(fields.integer("timestamp_ms")?.unwrap_or_default()),
-        duration: None,
-        state: TraceState::InProgress,
-        client_request_id: None,
-        request_preview: None,
-        response_preview: None,
-        is_final: false,
-        metadata: pairs(&fields, "request_metadata")?,
-        tags,
+        facts: TraceFacts {
+            experiment: ExperimentId::parse(fields.text("experiment_id")?.unwrap_or_default())?,
+            started_at: Timestamp::from_millis(fields.integer("timestamp_ms")?.unwrap_or_default()),
+            duration: None,
+            state: TraceState::InProgress,
+            client_request_id: None,
+            request_preview: None,
+            response_preview: None,
+            is_final: false,
+            metadata: pairs(&fields, "request_metadata")?,
+            tags,
+        },
         assessments: Vec::new(),
     };
     face.ready_tracking(&ctx).await?;

@@ -3,7 +3,7 @@
 use axum::extract::State;
 use axum::{Extension, Json};
 use lw_core::{Ctx, Span as TimeSpan, Timestamp};
-use lw_traces::{NewTrace, TraceState};
+use lw_traces::{NewTrace, TraceFacts, TraceState};
 use lw_tracking::ExperimentId;
 use serde_json::{Value, json};
 
@@ -39,16 +39,18 @@ fn new_trace(info: &Fields<'_>) -> Answer<NewTrace> {
     };
     Ok(NewTrace {
         id: info.required_text("trace_id")?.to_owned(),
-        experiment: ExperimentId::parse(place.required_text("experiment_id")?)?,
-        started_at: time(info, "request_time")?.unwrap_or(Timestamp::from_micros(0)),
-        duration: duration(info, "execution_duration")?,
-        state,
-        client_request_id: owned("client_request_id")?,
-        request_preview: owned("request_preview")?,
-        response_preview: owned("response_preview")?,
-        is_final: true,
-        metadata,
-        tags,
+        facts: TraceFacts {
+            experiment: ExperimentId::parse(place.required_text("experiment_id")?)?,
+            started_at: time(info, "request_time")?.unwrap_or(Timestamp::from_micros(0)),
+            duration: duration(info, "execution_duration")?,
+            state,
+            client_request_id: owned("client_request_id")?,
+            request_preview: owned("request_preview")?,
+            response_preview: owned("response_preview")?,
+            is_final: true,
+            metadata,
+            tags,
+        },
         assessments: info.list("assessments")?.iter().map(assessment::new_assessment).collect::<Answer<Vec<_>>>()?,
     })
 }

@@ -38,8 +38,8 @@ pub(super) fn duration(duration: TimeSpan) -> String {
 
 /// A trace's tags with those that the server adds.
 pub(super) fn tags(trace: &Trace) -> BTreeMap<String, String> {
-    let mut tags = trace.tags.clone();
-    let location = format!("mlflow-artifacts:/{}/traces/{}/artifacts", trace.experiment, trace.id);
+    let mut tags = trace.facts.tags.clone();
+    let location = format!("mlflow-artifacts:/{}/traces/{}/artifacts", trace.facts.experiment, trace.id);
     tags.insert(ARTIFACT_LOCATION.to_owned(), location);
     if trace.has_spans() {
         tags.insert(SPANS_LOCATION.to_owned(), "TRACKING_STORE".to_owned());
@@ -48,8 +48,8 @@ pub(super) fn tags(trace: &Trace) -> BTreeMap<String, String> {
 }
 
 pub(super) fn metadata(trace: &Trace) -> BTreeMap<String, String> {
-    let mut metadata = trace.metadata.clone();
-    if trace.is_final {
+    let mut metadata = trace.facts.metadata.clone();
+    if trace.facts.is_final {
         metadata.insert(IS_FINAL.to_owned(), "true".to_owned());
     }
     metadata
@@ -60,22 +60,23 @@ pub(super) fn info(trace: &Trace) -> Value {
     let mut info = Map::new();
     let mut set = |name: &str, value: Value| drop(info.insert(name.to_owned(), value));
     set("trace_id", json!(trace.id));
-    let location = json!({"type": "MLFLOW_EXPERIMENT", "mlflow_experiment": {"experiment_id": trace.experiment.to_string()}});
+    let location =
+        json!({"type": "MLFLOW_EXPERIMENT", "mlflow_experiment": {"experiment_id": trace.facts.experiment.to_string()}});
     set("trace_location", location);
-    set("request_time", json!(time(trace.started_at)));
-    set("state", json!(trace.state.name()));
+    set("request_time", json!(time(trace.facts.started_at)));
+    set("state", json!(trace.facts.state.name()));
     set("tags", json!(tags(trace)));
     let optional = [
-        ("client_request_id", &trace.client_request_id),
-        ("request_preview", &trace.request_preview),
-        ("response_preview", &trace.response_preview),
+        ("client_request_id", &trace.facts.client_request_id),
+        ("request_preview", &trace.facts.request_preview),
+        ("response_preview", &trace.facts.response_preview),
     ];
     for (name, text) in optional {
         if let Some(text) = text {
             set(name, json!(text));
         }
     }
-    if let Some(length) = trace.duration {
+    if let Some(length) = trace.facts.duration {
         set("execution_duration", json!(duration(length)));
     }
     let metadata = metadata(trace);
@@ -93,15 +94,15 @@ pub(super) fn old_info(trace: &Trace) -> Value {
     let pairs = |pairs: BTreeMap<String, String>| -> Vec<Value> {
         pairs.into_iter().map(|(key, value)| json!({"key": key, "value": value})).collect()
     };
-    let status = match trace.state {
+    let status = match trace.facts.state {
         TraceState::Unspecified => "TRACE_STATUS_UNSPECIFIED",
         state => state.name(),
     };
     let mut info = json!({
         "request_id": trace.id,
-        "experiment_id": trace.experiment.to_string(),
-        "timestamp_ms": trace.started_at.millis(),
-        "execution_time_ms": trace.duration.map_or(0, |length| length.micros().div_euclid(1000)),
+        "experiment_id": trace.facts.experiment.to_string(),
+        "timestamp_ms": trace.facts.started_at.millis(),
+        "execution_time_ms": trace.facts.duration.map_or(0, |length| length.micros().div_euclid(1000)),
         "status": status,
         "tags": pairs(tags(trace)),
     });

@@ -119,8 +119,8 @@ fn spans_come_as_json() {
         assert_eq!((status, media_type.as_str(), answer.as_slice()), (200, "application/json", &b"{}"[..]));
         let id = format!("tr-{}", "ee".repeat(16));
         let (trace, spans) = world.traces.trace_with_spans(&id).await.unwrap();
-        assert_eq!(trace.metadata[metadata::TOKEN_USAGE], r#"{"input_tokens": 7, "output_tokens": 3, "total_tokens": 10}"#);
-        assert_eq!((trace.state.name(), spans[0].kind.as_str(), spans[0].span_type()), ("ERROR", "CLIENT", "CHAT_MODEL"));
+        assert_eq!(trace.facts.metadata[metadata::TOKEN_USAGE], r#"{"input_tokens": 7, "output_tokens": 3, "total_tokens": 10}"#);
+        assert_eq!((trace.facts.state.name(), spans[0].kind.as_str(), spans[0].span_type()), ("ERROR", "CLIENT", "CHAT_MODEL"));
         assert_eq!(spans[0].attributes.get("x").unwrap().dumped(), "[0.5, true, null]");
         assert_eq!(spans[0].attributes.get("bytes"), Some(&Json::Text("b'ab'".to_owned())));
         assert_eq!((spans[0].events.len(), spans[0].links.len()), (1, 1));

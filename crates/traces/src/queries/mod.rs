@@ -65,8 +65,8 @@ pub(crate) fn complete(reader: &mut Reader<'_>, mut traces: Vec<Trace>) -> Resul
     let mut metadata = grouped(by_ids(reader, sql, &ids)?)?;
     let mut assessments = assessments_of(reader, &ids)?;
     for trace in &mut traces {
-        trace.tags = tags.remove(&trace.id).unwrap_or_default();
-        trace.metadata = metadata.remove(&trace.id).unwrap_or_default();
+        trace.facts.tags = tags.remove(&trace.id).unwrap_or_default();
+        trace.facts.metadata = metadata.remove(&trace.id).unwrap_or_default();
         trace.assessments = assessments.remove(&trace.id).unwrap_or_default();
     }
     Ok(traces)
@@ -94,14 +94,14 @@ pub(crate) fn put_trace(tx: &mut Tx<'_>, trace: &Trace) -> Result<String> {
         &[
             (&trace.id).into(),
             (&trace.incarnation).into(),
-            trace.experiment.number().into(),
-            trace.started_at.micros().into(),
-            trace.duration.map(lw_core::Span::micros).into(),
-            trace.state.name().into(),
-            trace.client_request_id.as_deref().into(),
-            trace.request_preview.as_deref().into(),
-            trace.response_preview.as_deref().into(),
-            i64::from(trace.is_final).into(),
+            trace.facts.experiment.number().into(),
+            trace.facts.started_at.micros().into(),
+            trace.facts.duration.map(lw_core::Span::micros).into(),
+            trace.facts.state.name().into(),
+            trace.facts.client_request_id.as_deref().into(),
+            trace.facts.request_preview.as_deref().into(),
+            trace.facts.response_preview.as_deref().into(),
+            i64::from(trace.facts.is_final).into(),
             first.into(),
             last.into(),
         ],

@@ -24,13 +24,13 @@ fn spans_make_their_trace() {
         let (trace, spans) = world.traces.trace_with_spans(&id(1)).await.unwrap();
         assert_eq!(spans.iter().map(|span| span.name.as_str()).collect::<Vec<_>>(), ["span1", "span2"]);
         assert_eq!(spans[0].attributes.get("mlflow.spanInputs").unwrap().dumped(), r#"{"q": "what", "a": 1}"#);
-        assert_eq!(trace.started_at, Timestamp::parse("2013-06-01T12:00:00.001Z").unwrap());
-        assert_eq!(trace.duration.unwrap().micros(), 1_001_000);
-        assert_eq!(trace.state, TraceState::Ok);
-        assert_eq!(trace.request_preview.as_deref(), Some(r#"{"q": "what", "a": 1}"#));
-        assert_eq!(trace.response_preview.as_deref(), Some("\"ans\""));
-        assert_eq!((trace.tags["foo"].as_str(), trace.metadata[metadata::USER].as_str()), ("bar", "u1"));
-        assert_eq!(trace.metadata[metadata::SESSION], "s1");
+        assert_eq!(trace.facts.started_at, Timestamp::parse("2013-06-01T12:00:00.001Z").unwrap());
+        assert_eq!(trace.facts.duration.unwrap().micros(), 1_001_000);
+        assert_eq!(trace.facts.state, TraceState::Ok);
+        assert_eq!(trace.facts.request_preview.as_deref(), Some(r#"{"q": "what", "a": 1}"#));
+        assert_eq!(trace.facts.response_preview.as_deref(), Some("\"ans\""));
+        assert_eq!((trace.facts.tags["foo"].as_str(), trace.facts.metadata[metadata::USER].as_str()), ("bar", "u1"));
+        assert_eq!(trace.facts.metadata[metadata::SESSION], "s1");
     });
 }
 
@@ -46,8 +46,8 @@ fn what_the_client_tells_of_the_whole_trace_stays() {
         root.status = SpanStatus::Error;
         world.log(&id(1), vec![root]).await;
         let trace = world.traces.trace(&id(1)).await.unwrap();
-        assert_eq!((trace.state, trace.duration.unwrap().micros()), (TraceState::Ok, 1_500_000));
-        assert_eq!(trace.metadata[metadata::TOKEN_USAGE], r#"{"input_tokens": 1}"#);
+        assert_eq!((trace.facts.state, trace.facts.duration.unwrap().micros()), (TraceState::Ok, 1_500_000));
+        assert_eq!(trace.facts.metadata[metadata::TOKEN_USAGE], r#"{"input_tokens": 1}"#);
         assert!(trace.has_spans());
     });
 }

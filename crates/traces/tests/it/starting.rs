@@ -18,8 +18,8 @@ fn a_trace_told_twice_is_one() {
         told.request_preview = None;
         told.tags = [("c".to_owned(), "d".repeat(9000))].into();
         let trace = world.traces.start(&world.ctx, told).await.unwrap();
-        assert_eq!((trace.state, trace.request_preview.as_deref()), (TraceState::Error, Some("hello")));
-        assert_eq!((trace.tags["a"].as_str(), trace.tags["c"].len()), ("b", 8000));
+        assert_eq!((trace.facts.state, trace.facts.request_preview.as_deref()), (TraceState::Error, Some("hello")));
+        assert_eq!((trace.facts.tags["a"].as_str(), trace.facts.tags["c"].len()), ("b", 8000));
 
         Tracking::new(store).delete_experiment(&world.ctx, world.experiment).await.unwrap();
         let refused = world.traces.start(&world.ctx, world.new_trace(&id(2))).await.unwrap_err();

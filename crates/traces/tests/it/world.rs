@@ -7,7 +7,7 @@ use std::sync::Arc;
 use lw_core::{Actor, Ctx, SeededIds, SimulatedClock, Span as TimeSpan, Timestamp};
 use lw_engine::{Engine, EngineOptions};
 use lw_store::Store;
-use lw_traces::{Fields, Json, NewTrace, Span, SpanGroup, SpanStatus, TraceOptions, TraceState, Traces};
+use lw_traces::{Fields, Json, NewTrace, Span, SpanGroup, SpanStatus, TraceFacts, TraceOptions, TraceState, Traces};
 use lw_tracking::{ExperimentId, Tracking};
 
 pub const SECOND_NS: i64 = 1_000_000_000;
@@ -84,16 +84,18 @@ impl World {
     pub fn new_trace(&self, id: &str) -> NewTrace {
         NewTrace {
             id: id.to_owned(),
-            experiment: self.experiment,
-            started_at: Timestamp::parse("2013-06-01T12:00:00.123Z").unwrap(),
-            duration: Some(TimeSpan::from_millis(1500)),
-            state: TraceState::Ok,
-            client_request_id: Some("cr-1".to_owned()),
-            request_preview: Some("hello".to_owned()),
-            response_preview: None,
-            is_final: true,
-            metadata: BTreeMap::new(),
-            tags: BTreeMap::new(),
+            facts: TraceFacts {
+                experiment: self.experiment,
+                started_at: Timestamp::parse("2013-06-01T12:00:00.123Z").unwrap(),
+                duration: Some(TimeSpan::from_millis(1500)),
+                state: TraceState::Ok,
+                client_request_id: Some("cr-1".to_owned()),
+                request_preview: Some("hello".to_owned()),
+                response_preview: None,
+                is_final: true,
+                metadata: BTreeMap::new(),
+                tags: BTreeMap::new(),
+            },
             assessments: Vec::new(),
         }
     }
