@@ -64,7 +64,7 @@ fn parquet(source: &CompiledSource, project_dir: &Path, path: &str, now: Timesta
     };
     let n_threads = n_threads.clamp(1, groups.n_groups().max(1));
     let parts: Vec<Result<Seen>> = std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..n_threads).map(|_| scope.spawn(&work)).collect();
+        let threads: Vec<_> = (0..n_threads).map(|_| scope.spawn(work)).collect();
         let joined = threads.into_iter().map(|thread| thread.join());
         joined.map(|part| part.unwrap_or_else(|_| Err(Error::bug("examining a file panicked")))).collect()
     });
