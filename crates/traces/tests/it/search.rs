@@ -29,14 +29,14 @@ fn text(field: Field, comparator: Comparator, value: &str) -> Condition {
 async fn four(world: &World) {
     for n in 1..=4_u64 {
         let mut told = world.new_trace(&id(n));
-        told.started_at = Timestamp::parse("2013-06-01T12:00:00Z").unwrap() + TimeSpan::from_secs(n as i64);
-        told.tags.insert("n".to_owned(), n.to_string());
-        told.tags.insert("mlflow.traceName".to_owned(), format!("name{}", 5 - n));
+        told.facts.started_at = Timestamp::parse("2013-06-01T12:00:00Z").unwrap() + TimeSpan::from_secs(n as i64);
+        told.facts.tags.insert("n".to_owned(), n.to_string());
+        told.facts.tags.insert("mlflow.traceName".to_owned(), format!("name{}", 5 - n));
         if n == 2 {
-            told.metadata.insert(metadata::RUN.to_owned(), "run-a".to_owned());
+            told.facts.metadata.insert(metadata::RUN.to_owned(), "run-a".to_owned());
         }
         if n >= 3 {
-            told.metadata.insert(metadata::SESSION.to_owned(), "talk".to_owned());
+            told.facts.metadata.insert(metadata::SESSION.to_owned(), "talk".to_owned());
         }
         world.traces.start(&world.ctx, told).await.unwrap();
         let spans = (1..=2_u64).map(|k| {

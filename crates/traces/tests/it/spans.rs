@@ -18,7 +18,7 @@ fn spans_make_their_trace() {
         );
         world.log(&id(1), vec![span(2)]).await;
         let begun = world.traces.trace(&id(1)).await.unwrap();
-        assert_eq!((begun.state, begun.request_preview), (TraceState::InProgress, None));
+        assert_eq!((begun.facts.state, begun.facts.request_preview), (TraceState::InProgress, None));
         world.log(&id(1), vec![root]).await;
 
         let (trace, spans) = world.traces.trace_with_spans(&id(1)).await.unwrap();
@@ -39,7 +39,7 @@ fn what_the_client_tells_of_the_whole_trace_stays() {
     both(|store| async move {
         let world = World::make(store).await;
         let mut told = world.new_trace(&id(1));
-        told.metadata.insert(metadata::TOKEN_USAGE.to_owned(), r#"{"input_tokens": 1}"#.to_owned());
+        told.facts.metadata.insert(metadata::TOKEN_USAGE.to_owned(), r#"{"input_tokens": 1}"#.to_owned());
         world.traces.start(&world.ctx, told).await.unwrap();
         let usage = r#"{"mlflow.chat.tokenUsage": {"input_tokens": 9, "output_tokens": 9, "total_tokens": 18}}"#;
         let mut root = with(span(1), usage);
@@ -62,7 +62,7 @@ fn usage_is_added_up_over_batches_and_restarts() {
         };
         world.log(&id(1), vec![used(2, 10)]).await;
         world.log(&id(1), vec![used(3, 5), used(2, 10)]).await;
-        let usage = async |world: &World| world.traces.trace(&id(1)).await.unwrap().metadata[metadata::TOKEN_USAGE].clone();
+        let usage = async |world: &World| world.traces.trace(&id(1)).await.unwrap().facts.metadata[metadata::TOKEN_USAGE].clone();
         assert_eq!(usage(&world).await, r#"{"input_tokens": 15, "output_tokens": 2, "total_tokens": 17}"#);
         let world = world.reopened().await;
         // The root's usage covers that of all below.

@@ -12,11 +12,11 @@ fn a_trace_told_twice_is_one() {
     both(|store| async move {
         let world = World::make(store.clone()).await;
         let mut told = world.new_trace(&id(1));
-        told.tags.insert("a".to_owned(), "b".to_owned());
+        told.facts.tags.insert("a".to_owned(), "b".to_owned());
         world.traces.start(&world.ctx, told.clone()).await.unwrap();
-        told.state = TraceState::Error;
-        told.request_preview = None;
-        told.tags = [("c".to_owned(), "d".repeat(9000))].into();
+        told.facts.state = TraceState::Error;
+        told.facts.request_preview = None;
+        told.facts.tags = [("c".to_owned(), "d".repeat(9000))].into();
         let trace = world.traces.start(&world.ctx, told).await.unwrap();
         assert_eq!((trace.facts.state, trace.facts.request_preview.as_deref()), (TraceState::Error, Some("hello")));
         assert_eq!((trace.facts.tags["a"].as_str(), trace.facts.tags["c"].len()), ("b", 8000));
@@ -32,13 +32,13 @@ fn old_clients_begin_and_end() {
     both(|store| async move {
         let world = World::make(store).await;
         let mut told = world.new_trace("abc");
-        (told.duration, told.state, told.is_final) = (None, TraceState::InProgress, false);
+        (told.facts.duration, told.facts.state, told.facts.is_final) = (None, TraceState::InProgress, false);
         world.traces.start(&world.ctx, told).await.unwrap();
         let ended_at = Timestamp::parse("2013-06-01T12:00:01Z").unwrap();
         let metadata = [("c".to_owned(), "d".to_owned())].into();
         let ended = world.traces.end(&world.ctx, "abc", ended_at, TraceState::Ok, metadata, Default::default()).await.unwrap();
         assert_eq!(
-            (ended.state, ended.duration, ended.metadata["c"].as_str()),
+            (ended.facts.state, ended.facts.duration, ended.facts.metadata["c"].as_str()),
             (TraceState::Ok, Some(TimeSpan::from_millis(877)), "d")
         );
         let missing =
@@ -55,7 +55,7 @@ fn tags_and_links_come_and_go() {
         traces.start(ctx, world.new_trace(&id(1))).await.unwrap();
         traces.tag(ctx, &id(1), "a", "b").await.unwrap();
         traces.tag(ctx, &id(1), "a", "c").await.unwrap();
-        assert_eq!(traces.trace(&id(1)).await.unwrap().tags["a"], "c");
+        assert_eq!(traces.trace(&id(1)).await.unwrap().facts.tags["a"], "c");
         traces.remove_tag(ctx, &id(1), "a").await.unwrap();
         assert!(traces.remove_tag(ctx, &id(1), "a").await.unwrap_err().is(TRACE_TAG_NOT_FOUND));
         assert!(traces.tag(ctx, "nope", "a", "b").await.unwrap_err().is(TRACE_NOT_FOUND));
