@@ -10,7 +10,7 @@ use lw_core::{Digest, Result};
 use crate::point_in_time;
 use crate::sql::Session;
 use crate::table::Tables;
-use crate::{Binding, Commit, PointInTime, Query, TableId, WriteOptions, Written};
+use crate::{Binding, Commit, PointInTime, Prepared, Query, TableId, WriteOptions, Written};
 
 #[derive(Debug, Clone)]
 pub struct EngineOptions {
@@ -91,7 +91,18 @@ impl Engine {
 
     /// Plans a query over what its names are bound to. Nothing is read before [`Query::collect`] or [`Query::stream`].
     pub async fn query(&self, sql: &str, bindings: Vec<Binding>) -> Result<Query> {
-        Query::plan(&self.session, &self.tables, sql, bindings).await
+        self.prepare(sql, bindings, Vec::new()).await?.bind(None).await
+    }
+
+    /// Understands a query without planning it, so that values can be bound to its parameters. `known` are names that exist and are
+    /// not bound; a misspelt name gets the nearest of all as a hint.
+    pub async fn prepare(&self, sql: &str, bindings: Vec<Binding>, known: Vec<String>) -> Result<Prepared> {
+        Prepared::understand(&self.session, &self.tables, sql, bindings, known).await
+    }
+
+    /// Every table that was ever written, by area and name.
+    pub async fn tables(&self) -> Result<Vec<TableId>> {
+        self.tables.list().await
     }
 
     /// For every spine row, the newest row of each view that was known at the spine row's time: see [`PointInTime`].

@@ -11,6 +11,8 @@ pub const UNKNOWN_COLUMN: Failure = Failure::new("unknown-column", Kind::Invalid
 pub const UNKNOWN_FUNCTION: Failure = Failure::new("unknown-function", Kind::Invalid);
 /// The SQL text parses, but its types do not fit together.
 pub const SQL_TYPE_MISMATCH: Failure = Failure::new("sql-type-mismatch", Kind::Invalid);
+/// The values that were given are not one for each parameter of the query.
+pub const SQL_PARAMETERS: Failure = Failure::new("sql-parameters", Kind::Invalid);
 /// The query was planned and then failed on a row: a cast, a division by zero, an overflow.
 pub const QUERY_FAILED: Failure = Failure::new("query-failed", Kind::Invalid);
 /// The query needs more memory (and spill space) than the engine was given.

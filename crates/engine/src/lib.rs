@@ -46,7 +46,7 @@ pub use column_type::{
 pub use engine::{Engine, EngineOptions};
 pub use expression::{Expression, ExpressionSet};
 pub use point_in_time::{KeyPair, OutputColumn, PitView, PointInTime, is_within_ttl};
-pub use query::Query;
+pub use query::{Prepared, Query};
 pub use row::{batch_from_rows, content_digest, scalar_at};
 pub use sql::{LookAhead, look_ahead, plan_schema, references, table_names};
 pub use table::{AppTxn, Area, Commit, TableId, WriteMode, WriteOptions, Written};

@@ -44,13 +44,15 @@ impl std::error::Error for Unknown {}
 pub(crate) struct Catalog<'a> {
     pub state: &'a SessionState,
     pub tables: HashMap<String, Arc<dyn TableSource>>,
+    /// Names of tables that exist and that the query was not given, for hints.
+    pub known: Vec<String>,
 }
 
 impl ContextProvider for Catalog<'_> {
     fn get_table_source(&self, reference: TableReference) -> Result<Arc<dyn TableSource>> {
         let name = table_key(&reference);
         self.tables.get(&name).cloned().ok_or_else(|| {
-            let known = self.tables.keys().cloned().collect();
+            let known = self.tables.keys().chain(&self.known).cloned().collect();
             DataFusionError::External(Box::new(Unknown::Table { name, known }))
         })
     }

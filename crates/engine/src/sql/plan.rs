@@ -62,17 +62,18 @@ pub fn references(sql: &str, tables: &[(String, SchemaRef)]) -> Result<Vec<(Stri
 pub(super) fn offline_plan(sql: &str, tables: &[(String, SchemaRef)]) -> Result<LogicalPlan> {
     let source = |schema: &SchemaRef| Arc::new(LogicalTableSource::new(schema.clone())) as Arc<dyn TableSource>;
     let sources = tables.iter().map(|(name, schema)| (table_key(&name.as_str().into()), source(schema))).collect();
-    logical_plan(&OFFLINE, sql, sources)
+    logical_plan(&OFFLINE, sql, sources, Vec::new())
 }
 
-/// Plans a query over the given tables and checks that it does nothing but read them.
+/// Plans a query over the given tables and checks that it does nothing but read them. `known` are names of further tables, for hints.
 pub(crate) fn logical_plan(
     state: &SessionState,
     sql: &str,
     tables: HashMap<String, Arc<dyn TableSource>>,
+    known: Vec<String>,
 ) -> Result<LogicalPlan> {
     let statement = parse_query(sql)?;
-    let catalog = Catalog { state, tables };
+    let catalog = Catalog { state, tables, known };
     let planner = SqlToRel::new_with_options(&catalog, parser_options(state));
     let plan = planner.statement_to_plan(statement).map_err(|error| diagnose(&error, sql))?;
     check_allowed(&plan)?;
@@ -82,7 +83,7 @@ pub(crate) fn logical_plan(
 /// A catalog without tables, for expressions.
 pub(crate) fn offline_planner() -> (Catalog<'static>, ParserOptions) {
     let state: &'static SessionState = &OFFLINE;
-    (Catalog { state, tables: HashMap::new() }, parser_options(state))
+    (Catalog { state, tables: HashMap::new(), known: Vec::new() }, parser_options(state))
 }
 
 fn parser_options(state: &SessionState) -> ParserOptions {

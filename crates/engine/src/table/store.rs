@@ -1,14 +1,14 @@
 //! Where tables lie and how they are opened.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arrow::datatypes::SchemaRef;
 use datafusion::catalog::TableProvider;
 use datafusion::execution::session_state::SessionState;
 use deltalake::{DeltaTable, DeltaTableBuilder, DeltaTableError};
-use lw_core::{Digest, Error, Result, nearest};
+use lw_core::{Digest, Error, Name, Result, nearest};
 use serde::Serialize;
 
 use super::{Area, TableId};
@@ -72,6 +72,17 @@ impl Tables {
         let total: Option<usize> = files.iter().map(|file| file.num_records()).sum();
         let missing = || TABLE_UNAVAILABLE.error(format!("table `{table}` has a file without statistics"));
         Ok(total.ok_or_else(missing)? as u64)
+    }
+
+    /// The tables that lie in the directory, by area and name.
+    pub async fn list(&self) -> Result<Vec<TableId>> {
+        let directory = self.directory.clone();
+        let listing = move || {
+            let mut found: Vec<TableId> = Area::ALL.into_iter().flat_map(|area| tables_in(&directory, area)).collect();
+            found.sort_unstable();
+            found
+        };
+        tokio::task::spawn_blocking(listing).await.map_err(|error| Error::bug("listing the tables panicked").cause(error))
     }
 
     /// The table as it is now, or `None` when it was never written.
@@ -160,6 +171,18 @@ impl Tables {
         };
         entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect()
     }
+}
+
+/// The tables of one area. What has no log was never written.
+fn tables_in(directory: &Path, area: Area) -> Vec<TableId> {
+    let Ok(entries) = std::fs::read_dir(directory.join(area.as_str())) else {
+        return Vec::new();
+    };
+    let table = |entry: std::fs::DirEntry| {
+        let name = entry.file_name().into_string().ok().filter(|_| entry.path().join("_delta_log").is_dir())?;
+        Some(TableId::new(area, Name::parse(&name).ok()?))
+    };
+    entries.filter_map(|entry| table(entry.ok()?)).collect()
 }
 
 pub(super) fn schema_of(delta: &DeltaTable, table: &TableId) -> Result<SchemaRef> {
