@@ -25,6 +25,7 @@ const STAGES: &[&str] = &[
     "lw-registry",
     "lw-serving",
     "lw-monitoring",
+    "lw-query",
     "lw-llm",
 ];
 
@@ -32,7 +33,7 @@ const STAGES: &[&str] = &[
 const SERVANTS: &[&str] = &["lw-pipelines", "lw-governance"];
 
 /// The top: each may import everything below and the tops before it.
-const TOPS: &[&str] = &["lw-project", "lw-mlflow", "lw-server", "loopwright"];
+const TOPS: &[&str] = &["lw-project", "lw-mlflow", "lw-flight", "lw-server", "loopwright"];
 
 /// Members outside the product.
 const OUTSIDE: &[&str] = &["workspace-hack", "tidy"];
@@ -115,7 +116,10 @@ fn allowed(member: &str) -> Option<Vec<&'static str>> {
 }
 
 fn order() -> String {
-    format!("core, foundation, {}, then project, mlflow, server, cli; pipelines and governance know no stage", STAGES.join(", "))
+    format!(
+        "core, foundation, {}, then project, mlflow, flight, server, cli; pipelines and governance know no stage",
+        STAGES.join(", ")
+    )
 }
 
 #[cfg(test)]
