@@ -3,9 +3,9 @@
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
-use lw_core::Timestamp;
+use lw_core::{Span, Timestamp};
 
 /// The whole life of a machine-learning model as one governed, versioned loop.
 ///
@@ -139,6 +139,11 @@ pub enum Command {
         #[arg(long)]
         detach: bool,
     },
+    /// Read tables with SQL: loopwright sql "SELECT carrier, avg(arr_delay) FROM flights GROUP BY carrier".
+    ///
+    /// Tables are called flights, quarantine.flights, prediction.late_arrival, training_set.late_arrival; flights@3 is version 3.
+    /// information_schema.tables lists them.
+    Sql(Sql),
     /// List tables, or show the versions of one, or its rows in quarantine.
     Tables {
         table: Option<String>,
@@ -482,10 +487,53 @@ pub struct MlflowImport {
 }
 
 #[derive(Debug, Args)]
+pub struct Sql {
+    /// One SELECT, or `-` for standard input.
+    #[arg(required_unless_present = "file", conflicts_with = "file")]
+    pub statement: Option<String>,
+    /// The file that holds it.
+    #[arg(long, short, value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    /// The value of the next parameter (`?`, or $1, $2, …): a number, true, false, null, or else a text. Again for each one.
+    #[arg(long = "param", value_name = "VALUE", allow_hyphen_values = true)]
+    pub params: Vec<String>,
+    /// How rows are written [default: as the name of the output ends, else table].
+    #[arg(long, value_enum)]
+    pub format: Option<RowFormat>,
+    /// The file to write; it appears once it is complete [default: standard output].
+    #[arg(long, short, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// No more rows than these [default: all of them; 1000 in a table].
+    #[arg(long)]
+    pub limit: Option<u64>,
+    /// When to give up, such as 30s or 10m; 1h at most.
+    #[arg(long, value_name = "SPAN", default_value = "5m", value_parser = Span::parse)]
+    pub timeout: Span,
+}
+
+/// How rows are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum RowFormat {
+    /// Columns under titles, to look at.
+    Table,
+    Csv,
+    /// One array of objects.
+    Json,
+    /// One object a line.
+    Jsonl,
+    /// An Arrow IPC stream.
+    Arrow,
+    Parquet,
+}
+
+#[derive(Debug, Args)]
 pub struct Up {
     /// The address to listen on.
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8760", value_parser = listening_address)]
     pub listen: SocketAddr,
+    /// Serve Arrow Flight SQL, too, on this address: ADBC, JDBC and notebooks read tables there.
+    #[arg(long, value_name = "HOST:PORT", value_parser = listening_address)]
+    pub flight: Option<SocketAddr>,
     /// Serve without tokens; allowed on loopback only.
     #[arg(long)]
     pub no_auth: bool,

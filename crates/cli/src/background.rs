@@ -1,7 +1,7 @@
 //! A second runtime, for work that no caller waits for.
 //!
 //! Planning a query, reading a Delta log or training keeps a thread busy for milliseconds to minutes. On the threads that answer
-//! requests, each of those would be somebody's slow answer; so the loop, the pipelines and what they start run on threads of
+//! requests, each of those would be somebody's slow answer; so the loop, the pipelines, queries by SQL and what they start run on threads of
 //! their own, one fewer than there are cores, and the operating system shares the cores between the two.
 
 use lw_core::Result;
@@ -30,9 +30,9 @@ impl Background {
     }
 
     /// Runs `start`; the tasks that it spawns, and all that those spawn, run here.
-    pub fn run(&self, start: impl FnOnce()) {
+    pub fn run<T>(&self, start: impl FnOnce() -> T) -> T {
         let _entered = self.0.as_ref().map(Runtime::enter);
-        start();
+        start()
     }
 }
 

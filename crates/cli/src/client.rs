@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
-use axum::http::{Request, StatusCode, header};
+use axum::http::{HeaderValue, Request, StatusCode, header};
+use futures::StreamExt;
 use http_body_util::BodyExt;
 use lw_core::{Error, Failure, Kind, Result};
 use serde_json::Value;
@@ -14,6 +15,8 @@ use tower::ServiceExt;
 use crate::failures::{SERVER_ANSWER, SERVER_UNREACHABLE};
 
 const DEADLINE: Duration = Duration::from_secs(300);
+/// How long the first rows of a query may take; the server gives up before.
+const STREAM_DEADLINE: Duration = Duration::from_secs(3700);
 const MAX_ANSWER_BYTES: u64 = 256 << 20;
 const PIECE_BYTES: usize = 256 << 10;
 
@@ -84,6 +87,42 @@ impl Client {
         if (200..300).contains(&status) { Ok(()) } else { Err(problem(status, &parse(&bytes)?)) }
     }
 
+    /// Sends a document and gives the answer as it comes, in the form that `accept` names. Read it where waiting holds up nothing.
+    pub async fn post_for_stream(&self, path: &str, body: &Value, accept: &str) -> Result<Box<dyn Read + Send>> {
+        let body = body.to_string().into_bytes();
+        let (status, mut answer): (u16, Box<dyn Read + Send>) = match &self.transport {
+            Transport::InProcess(router) => {
+                let mut request = self.request("", "POST", path, Body::from(body))?;
+                request.headers_mut().insert(header::HOST, HeaderValue::from_static("localhost"));
+                put_accept(&mut request, accept)?;
+                let response = router.clone().oneshot(request).await.unwrap_or_else(|never| match never {});
+                (response.status().as_u16(), Box::new(BodyReader::over(response.into_body())))
+            }
+            Transport::Remote { base, agent } => {
+                let (agent, mut request) = (agent.clone(), self.request(base, "POST", path, body)?);
+                put_accept(&mut request, accept)?;
+                // A large answer may take its time, as long as something moves.
+                let run = move || {
+                    let request =
+                        agent.configure_request(request).timeout_global(None).timeout_recv_response(Some(STREAM_DEADLINE));
+                    agent.run(request.build())
+                };
+                let response = waited(base, run).await?;
+                (response.status().as_u16(), Box::new(response.into_body().into_reader()))
+            }
+        };
+        if (200..300).contains(&status) {
+            return Ok(answer);
+        }
+        let read = move || {
+            let mut bytes = Vec::new();
+            answer.by_ref().take(MAX_ANSWER_BYTES).read_to_end(&mut bytes).map(|_| bytes)
+        };
+        let bytes =
+            tokio::task::spawn_blocking(read).await.map_err(|error| Error::bug("reading a refusal panicked").cause(error))?;
+        Err(problem(status, &parse(&bytes.map_err(|error| unreadable().cause(error))?)?))
+    }
+
     async fn call(&self, method: &str, path: &str, body: Vec<u8>) -> Result<Value> {
         let (status, bytes) = self.send(method, path, body).await?;
         let value = if bytes.is_empty() { Value::Null } else { parse(&bytes)? };
@@ -137,24 +176,68 @@ impl Client {
     }
 }
 
+type Sent = std::result::Result<axum::http::Response<ureq::Body>, ureq::Error>;
+
 /// Sends a request to a server, and waits for all of its answer.
-async fn exchange(
-    base: &str,
-    send: impl FnOnce() -> std::result::Result<axum::http::Response<ureq::Body>, ureq::Error> + Send + 'static,
-) -> Result<(u16, Vec<u8>)> {
-    let base = base.to_owned();
-    let exchange = move || -> Result<(u16, Vec<u8>)> {
-        let mut response = send().map_err(|error| {
-            SERVER_UNREACHABLE
-                .error(format!("no answer from {base}"))
-                .hint("is it running? `loopwright up` starts one")
-                .cause(error)
-        })?;
+async fn exchange(base: &str, send: impl FnOnce() -> Sent + Send + 'static) -> Result<(u16, Vec<u8>)> {
+    let mut response = waited(base, send).await?;
+    let read = move || {
         let status = response.status().as_u16();
         let bytes = response.body_mut().with_config().limit(MAX_ANSWER_BYTES).read_to_vec();
         Ok((status, bytes.map_err(|error| unreadable().cause(error))?))
     };
-    tokio::task::spawn_blocking(exchange).await.map_err(|error| Error::bug("a request of the CLI panicked").cause(error))?
+    tokio::task::spawn_blocking(read).await.map_err(|error| Error::bug("a request of the CLI panicked").cause(error))?
+}
+
+/// Sends a request to a server, and waits until its answer begins.
+async fn waited(base: &str, send: impl FnOnce() -> Sent + Send + 'static) -> Result<axum::http::Response<ureq::Body>> {
+    let sent =
+        tokio::task::spawn_blocking(send).await.map_err(|error| Error::bug("a request of the CLI panicked").cause(error))?;
+    sent.map_err(|error| {
+        SERVER_UNREACHABLE.error(format!("no answer from {base}")).hint("is it running? `loopwright up` starts one").cause(error)
+    })
+}
+
+fn put_accept<B>(request: &mut Request<B>, accept: &str) -> Result<()> {
+    let accept =
+        HeaderValue::from_str(accept).map_err(|error| Error::bug("a media type of the CLI is malformed").cause(error))?;
+    request.headers_mut().insert(header::ACCEPT, accept);
+    Ok(())
+}
+
+/// The body of an answer, for readers that wait.
+struct BodyReader {
+    pieces: tokio::sync::mpsc::Receiver<std::io::Result<Bytes>>,
+    piece: Bytes,
+}
+
+impl BodyReader {
+    fn over(body: Body) -> Self {
+        let (sender, pieces) = tokio::sync::mpsc::channel(4);
+        tokio::spawn(async move {
+            let mut body = body.into_data_stream();
+            while let Some(piece) = body.next().await {
+                if sender.send(piece.map_err(std::io::Error::other)).await.is_err() {
+                    return;
+                }
+            }
+        });
+        Self { pieces, piece: Bytes::new() }
+    }
+}
+
+impl Read for BodyReader {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        while self.piece.is_empty() {
+            match self.pieces.blocking_recv() {
+                None => return Ok(0),
+                Some(piece) => self.piece = piece?,
+            }
+        }
+        let part = self.piece.split_to(self.piece.len().min(buffer.len()));
+        buffer[..part.len()].copy_from_slice(&part);
+        Ok(part.len())
+    }
 }
 
 /// The pieces of a file, read beside whoever takes them and not far ahead.

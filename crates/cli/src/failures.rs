@@ -12,6 +12,9 @@ pub const FOLDER_NOT_EMPTY: Failure = Failure::new("folder-not-empty", Kind::Con
 pub const RUNTIME_FAILED: Failure = Failure::new("runtime-failed", Kind::Unavailable);
 pub const LISTEN_FAILED: Failure = Failure::new("listen-failed", Kind::Unavailable);
 pub const LEDGER_BROKEN: Failure = Failure::new("ledger-broken", Kind::Refused);
+/// The rows of a query ended before their end mark.
+pub const ROWS_BROKE_OFF: Failure = Failure::new("rows-broke-off", Kind::Upstream);
+pub const OUTPUT_UNWRITABLE: Failure = Failure::new("output-unwritable", Kind::Invalid);
 pub const RUN_FAILED: Failure = Failure::new("run-failed", Kind::Refused);
 /// An import ran to its end, and some things could not be brought.
 pub const IMPORT_INCOMPLETE: Failure = Failure::new("import-incomplete", Kind::Refused);

@@ -7,6 +7,7 @@ use lw_core::{Actor, Clock, Ctx, Error, IdSource, Result};
 use lw_governance::Identities;
 use lw_mlflow::Face;
 use lw_project::Workspace;
+use lw_query::{Reader, ReaderParts};
 use lw_serving::Serving;
 use lw_store::{Artifacts, Store};
 use lw_traces::Traces;
@@ -47,6 +48,7 @@ struct Inner {
     limits: Limits,
     metrics: Registry,
     workspace: OnceLock<Workspace>,
+    reader: OnceLock<Reader>,
     identities: Identities,
     mlflow: Face,
     refusals: Refusals,
@@ -71,13 +73,21 @@ impl App {
         let identities = Identities::new(platform.store.clone());
         let mlflow = Face::new(platform.store.clone(), platform.artifacts.clone());
         let mlflow = platform.traces.iter().fold(mlflow, |face, traces| face.with_traces(traces.clone()));
-        let (workspace, refusals) = (OnceLock::new(), Refusals::default());
-        Self(Arc::new(Inner { platform, access, limits, metrics, workspace, identities, mlflow, refusals }))
+        let (workspace, reader, refusals) = (OnceLock::new(), OnceLock::new(), Refusals::default());
+        Self(Arc::new(Inner { platform, access, limits, metrics, workspace, reader, identities, mlflow, refusals }))
     }
 
-    /// Attaches the workspace that the routes of projects, models and pipelines work on.
+    /// Attaches the workspace that the routes of projects, models and pipelines work on. Queries by SQL run on the runtime on which this
+    /// is called.
     #[must_use]
     pub fn with_workspace(self, workspace: Workspace) -> Self {
+        let parts = ReaderParts {
+            store: workspace.store().clone(),
+            engine: workspace.engine().clone(),
+            serving: Arc::clone(workspace.serving()),
+            traces: Some(workspace.traces().clone()),
+        };
+        let _ = self.0.reader.set(Reader::new(parts));
         // A second workspace for one app would be a second truth; the first one stays.
         let _ = self.0.workspace.set(workspace);
         self
@@ -85,6 +95,11 @@ impl App {
 
     pub fn workspace(&self) -> Result<&Workspace> {
         self.0.workspace.get().ok_or_else(|| Error::bug("this app was made without a workspace"))
+    }
+
+    /// What reads tables by SQL.
+    pub fn reader(&self) -> Result<&Reader> {
+        self.0.reader.get().ok_or_else(|| Error::bug("this app was made without a workspace"))
     }
 
     pub fn store(&self) -> &Store {

@@ -34,6 +34,8 @@ pub struct Gate {
     pub speech: Speech,
     /// How long the handler may take; none for what streams.
     pub timeout: Option<Duration>,
+    /// Whether only this machine reaches the address at which the caller comes in.
+    pub is_loopback: bool,
 }
 
 /// The form in which a client reads refusals.
@@ -55,7 +57,7 @@ impl Speech {
 /// The one middleware. Handlers find the request's [`Ctx`] and its [`Caller`] among the extensions.
 pub async fn guard(State(gate): State<Gate>, mut request: Request, next: Next) -> Response {
     let app = &gate.app;
-    let request_id = request_id(request.headers()).unwrap_or_else(|| app.platform().ids.next_hex().into());
+    let request_id = request_id(request.headers().get(REQUEST_ID)).unwrap_or_else(|| app.platform().ids.next_hex().into());
     let answer = async {
         match admit(&gate, request.headers(), request.uri(), &request_id).await {
             Ok((ctx, caller)) => {
@@ -80,9 +82,10 @@ pub async fn guard(State(gate): State<Gate>, mut request: Request, next: Next) -
     response
 }
 
-async fn admit(gate: &Gate, headers: &HeaderMap, uri: &Uri, request_id: &Arc<str>) -> Result<(Ctx, Caller)> {
+/// Who calls, if they may do what the gate asks for.
+pub(crate) async fn admit(gate: &Gate, headers: &HeaderMap, uri: &Uri, request_id: &Arc<str>) -> Result<(Ctx, Caller)> {
     let app = &gate.app;
-    check_names(headers, uri, app.access().is_loopback)?;
+    check_names(headers, uri, gate.is_loopback)?;
     let claimed = headers.get(ACTOR).map(parse_claim).transpose()?;
     let is_open = app.access().authentication == Authentication::None || gate.action == Action::Probe;
     let ctx = app.ctx(claimed.clone().unwrap_or_else(|| Actor::new(LOCAL_ACTOR)), Arc::clone(request_id));
@@ -147,8 +150,9 @@ fn parse_claim(claim: &HeaderValue) -> Result<Actor> {
     parse_actor(&String::from_utf8_lossy(claim.as_bytes()))
 }
 
-fn request_id(headers: &HeaderMap) -> Option<Arc<str>> {
-    let text = headers.get(REQUEST_ID)?.to_str().ok()?;
+/// The id that a caller chose, if it is one.
+pub(crate) fn request_id(chosen: Option<&HeaderValue>) -> Option<Arc<str>> {
+    let text = chosen?.to_str().ok()?;
     let is_id = (1..=64).contains(&text.len())
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'));
     is_id.then(|| text.into())

@@ -9,6 +9,7 @@ mod app;
 mod body;
 mod exposure;
 pub mod failures;
+mod flight;
 mod guard;
 mod inference;
 mod listener;
@@ -23,6 +24,7 @@ mod workspace;
 
 pub use app::{Access, App, Limits, Platform};
 pub use exposure::{Authentication, check_exposure};
+pub use flight::serve_flight;
 pub use guard::{ACTOR, REQUEST_ID};
 pub use listener::serve;
 pub use presence::{Announcement, RunningServer, announce, running};

@@ -109,7 +109,8 @@ pub fn router(app: App) -> Router {
     let gate = |action, resource, speech, is_streaming: bool| {
         // What streams takes as long as it takes; it minds itself that something keeps coming.
         let timeout = (!is_streaming).then(|| app.limits().timeout);
-        from_fn_with_state(Gate { app: app.clone(), action, resource, speech, timeout }, guard)
+        let is_loopback = app.access().is_loopback;
+        from_fn_with_state(Gate { app: app.clone(), action, resource, speech, timeout, is_loopback }, guard)
     };
     let routes = routes().into_iter().fold(Router::new(), |router, route| {
         let gate = gate(route.action, route.resource, route.handler.speech(), route.is_streaming);

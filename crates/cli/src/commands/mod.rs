@@ -13,6 +13,7 @@ mod project;
 mod replay;
 mod run;
 mod server;
+mod sql;
 mod tracking;
 
 use lw_core::Error;
@@ -62,6 +63,7 @@ async fn with_client(global: &crate::args::Global, command: Command) -> lw_core:
         Command::Logs { run, step, follow } => pipelines::logs(&connection, &run, step.as_deref(), follow, json).await,
         Command::Cancel { run } => pipelines::cancel(&connection, &run, json).await,
         Command::Resume { run, detach } => pipelines::resume(&connection, &run, detach, json).await,
+        Command::Sql(asked) => sql::sql(client, &asked, json).await,
         Command::Tables { table: Some(table), quarantine: true, rule, limit, .. } => {
             answers::quarantine(client, &table, rule.as_deref(), limit, json).await
         }

@@ -1,5 +1,6 @@
 //! `loopwright up`.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use lw_core::{Ctx, Result};
@@ -21,18 +22,18 @@ const DELIVERY_PAUSE: Duration = Duration::from_secs(1);
 pub async fn up(global: &Global, up: &Up) -> Result<()> {
     let authentication = if up.no_auth { Authentication::None } else { Authentication::Token };
     lw_server::check_exposure(up.listen, authentication)?;
-    let listener = TcpListener::bind(up.listen).await.map_err(|error| {
-        LISTEN_FAILED
-            .error(format!("cannot listen on {}", up.listen))
-            .hint("another process may have the port; choose one with --listen 127.0.0.1:PORT")
-            .cause(error)
-    })?;
-    let address =
-        listener.local_addr().map_err(|error| LISTEN_FAILED.error("the listening socket has no address").cause(error))?;
+    let (listener, address) = listen(up.listen, "--listen").await?;
+    let flight = match up.flight {
+        None => None,
+        Some(asked) => {
+            lw_server::check_exposure(asked, authentication)?;
+            Some(listen(asked, "--flight").await?)
+        }
+    };
     let workspace = Workspace::open(options(global)).await?;
     // What runs beside the requests must not hold their threads.
     let background = Background::start()?;
-    let app = App::serving(workspace.clone(), authentication, address)?;
+    let app = background.run(|| App::serving(workspace.clone(), authentication, address))?;
     background.run(|| {
         workspace.start_work();
         workspace.start_loop();
@@ -41,10 +42,30 @@ pub async fn up(global: &Global, up: &Up) -> Result<()> {
     let url = format!("http://{address}");
     let _announcement = lw_server::announce(&workspace_dir(global), &url)?;
     render::out(&format!("loopwright is ready at {url}"));
-    lw_server::serve(listener, lw_server::router(app), shutdown()).await?;
+    let serving = lw_server::serve(listener, lw_server::router(app.clone()), shutdown());
+    match flight {
+        None => serving.await?,
+        Some((listener, address)) => {
+            render::out(&format!("Arrow Flight SQL is ready at grpc://{address}"));
+            tokio::try_join!(serving, lw_server::serve_flight(listener, &app, shutdown()))?;
+        }
+    }
     workspace.close().await;
     render::talk("drained; goodbye");
     Ok(())
+}
+
+/// Binds an address, which an option named.
+async fn listen(asked: SocketAddr, option: &str) -> Result<(TcpListener, SocketAddr)> {
+    let failed = |error: std::io::Error| {
+        LISTEN_FAILED
+            .error(format!("cannot listen on {asked}"))
+            .hint(format!("another process may have the port; choose one with {option} 127.0.0.1:PORT"))
+            .cause(error)
+    };
+    let listener = TcpListener::bind(asked).await.map_err(failed)?;
+    let address = listener.local_addr().map_err(failed)?;
+    Ok((listener, address))
 }
 
 /// Delivers what changes told to the outbox, as soon as it is due, for as long as the process lives.

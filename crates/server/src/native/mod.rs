@@ -14,6 +14,7 @@ mod pipelines;
 mod process;
 mod project;
 mod runs;
+mod sql;
 mod tracking;
 mod training_sets;
 
@@ -27,6 +28,7 @@ pub fn routes() -> Vec<Route> {
         runs::routes(),
         tracking::routes(),
         catalog::routes(),
+        sql::routes(),
         collection::routes(),
         features::routes(),
         training_sets::routes(),
