@@ -47,9 +47,7 @@ async fn get_history(State(face): State<Face>, Extension(ctx): Extension<Ctx>, m
     let tracking = face.ready_tracking(&ctx).await?.clone();
     // A text that cannot be the id of a run is one that has no points.
     let Ok(run) = run_of(run) else { return Ok(json(&crate::document::Done {})) };
-    let history =
-        History { tracking, run, key: key.to_owned(), from: HistoryFrom::Offset(offset), offset, left: limit, n_sent: 0 };
-    history.into_response().await
+    History::new(tracking, run, key, offset, limit).into_response().await
 }
 
 /// A history on its way to a client, read and sent part by part, so that none is too long for memory.
@@ -57,16 +55,24 @@ struct History {
     tracking: Tracking,
     run: RunId,
     key: String,
-    from: HistoryFrom,
     offset: u64,
     left: u64,
     n_sent: u64,
+    next: Reading,
 }
+
+/// The points that are being read while those before them are sent.
+type Reading = tokio::task::JoinHandle<lw_core::Result<Vec<MetricPoint>>>;
 
 /// How many points are read and sent at once.
 const PART: u64 = 20_000;
 
 impl History {
+    fn new(tracking: Tracking, run: RunId, key: &str, offset: u64, limit: u64) -> Self {
+        let next = read(tracking.clone(), run.clone(), key.to_owned(), HistoryFrom::Offset(offset), wanted(limit));
+        Self { tracking, run, key: key.to_owned(), offset, left: limit, n_sent: 0, next }
+    }
+
     async fn into_response(mut self) -> Answer<Response> {
         let mut first = Vec::new();
         let more = self.next_part(&mut first).await?;
@@ -90,11 +96,16 @@ impl History {
 
     /// Writes the next points, with what stands before and behind them. Returns whether more follow.
     async fn next_part(&mut self, out: &mut Vec<u8>) -> lw_core::Result<bool> {
-        // One point more than may be sent tells whether there is a next page.
-        let wanted = self.left.saturating_add(1).min(PART);
-        let points = self.tracking.history_from(&self.run, &self.key, self.from, wanted).await?;
+        let wanted_before = wanted(self.left);
+        let points = (&mut self.next).await.map_err(|error| lw_core::Error::bug("reading a history ended").cause(error))??;
         let n_read = points.len() as u64;
         let n_points = n_read.min(self.left);
+        let (has_next_page, has_next_part) = (n_read > n_points, n_read == wanted_before && n_read == n_points);
+        self.left -= n_points;
+        if let Some(last) = points.last().filter(|_| has_next_part) {
+            let (tracking, run, key) = (self.tracking.clone(), self.run.clone(), self.key.clone());
+            self.next = read(tracking, run, key, HistoryFrom::Point(*last), wanted(self.left));
+        }
         out.reserve(points.len() * 90 + 64);
         if self.n_sent == 0 {
             // As everywhere in the protocol an empty list is left out.
@@ -108,12 +119,7 @@ impl History {
             write_point(out, &key, point);
             self.n_sent += 1;
         }
-        self.left -= n_points;
-        if let Some(last) = points.last() {
-            self.from = HistoryFrom::Point(*last);
-        }
-        let has_next_page = n_read > n_points;
-        if n_read == wanted && !has_next_page {
+        if has_next_part {
             return Ok(true);
         }
         if self.n_sent > 0 {
@@ -126,6 +132,15 @@ impl History {
         out.push(b'}');
         Ok(false)
     }
+}
+
+/// One point more than may be sent tells whether there is a next page.
+fn wanted(left: u64) -> u64 {
+    left.saturating_add(1).min(PART)
+}
+
+fn read(tracking: Tracking, run: RunId, key: String, from: HistoryFrom, limit: u64) -> Reading {
+    tokio::spawn(async move { tracking.history_from(&run, &key, from, limit).await })
 }
 
 /// By hand, because a history is this and nothing else, a hundred thousand times.

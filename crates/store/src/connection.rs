@@ -25,6 +25,11 @@ pub(crate) trait Connection {
     /// Hands each row of a result to a closure while the statement stands at it, so that no row is kept.
     fn visit(&mut self, sql: &str, parameters: &[Scalar], visitor: &mut Visitor<'_>) -> Result<()>;
 
+    /// The same for results that fit into memory, in as few messages as the database can.
+    fn visit_in_bulk(&mut self, sql: &str, parameters: &[Scalar], visitor: &mut Visitor<'_>) -> Result<()> {
+        self.visit(sql, parameters, visitor)
+    }
+
     /// Inserts rows and returns how many were changed. `cells` holds them one behind the other.
     fn insert(&mut self, insert: &InsertText, cells: &[Cell<'_>]) -> Result<u64>;
 

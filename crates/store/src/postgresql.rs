@@ -107,6 +107,21 @@ impl Connection for Postgres {
         Ok(())
     }
 
+    fn visit_in_bulk(&mut self, sql: &str, parameters: &[Scalar], visitor: &mut Visitor<'_>) -> Result<()> {
+        let n_columns = self.prepare(sql, parameters.len())?.columns().len();
+        let packed = packed(sql, n_columns);
+        let statement = self.prepare(&packed, parameters.len())?;
+        let parameters: Vec<Parameter<'_>> = parameters.iter().map(|value| Parameter(value.into())).collect();
+        let parameters: Vec<&(dyn ToSql + Sync)> = parameters.iter().map(|value| value as _).collect();
+        let row = self.client.query_one(&statement, &parameters).map_err(|error| explain(error, sql))?;
+        // Without rows there are no arrays.
+        let column = |index| row.try_get::<_, Option<Vec<Borrowed<'_>>>>(index).map(Option::unwrap_or_default);
+        let columns =
+            (0..n_columns).map(column).collect::<Result<Vec<_>, _>>().map_err(|error| explain(error, "an array of values"))?;
+        let n_rows = columns.first().map_or(0, Vec::len);
+        (0..n_rows).try_for_each(|at| visitor(&PackedRow { columns: &columns, at }))
+    }
+
     /// Many rows at a time: each statement is a trip to the server.
     fn insert(&mut self, insert: &InsertText, cells: &[Cell<'_>]) -> Result<u64> {
         let (mut rest, mut n_changed) = (cells, 0);
@@ -223,6 +238,27 @@ impl<'a> FromSql<'a> for Borrowed<'a> {
 
     fn accepts(_: &Type) -> bool {
         true
+    }
+}
+
+/// All rows of a query as one row of arrays. An aggregate takes its rows in the order of the query below it (PostgreSQL, "Aggregate
+/// Functions").
+fn packed(sql: &str, n_columns: usize) -> String {
+    let names: Vec<String> = (0..n_columns).map(|index| format!("c{index}")).collect();
+    let arrays: Vec<String> = names.iter().map(|name| format!("array_agg({name})")).collect();
+    format!("SELECT {} FROM ({sql}) AS packed ({})", arrays.join(", "), names.join(", "))
+}
+
+/// One of the rows that came packed into arrays.
+struct PackedRow<'a> {
+    columns: &'a [Vec<Borrowed<'a>>],
+    at: usize,
+}
+
+impl Cells for PackedRow<'_> {
+    fn cell(&self, index: usize) -> Result<Cell<'_>> {
+        let value = self.columns.get(index).and_then(|column| column.get(self.at));
+        value.map(|value| value.0).ok_or_else(|| Error::bug(format!("the rows have no column {index}")))
     }
 }
 

@@ -53,6 +53,20 @@ impl<'c> Reader<'c> {
         visited
     }
 
+    /// The same for many rows that fit into memory together: PostgreSQL packs each column into one array, since a message for each row
+    /// costs the driver more than reading the row costs the server. The order of the rows is kept.
+    pub fn visit_in_bulk(
+        &mut self,
+        sql: &str,
+        parameters: &[Scalar],
+        mut visitor: impl FnMut(&RowView<'_>) -> Result<()>,
+    ) -> Result<()> {
+        check_texts(parameters)?;
+        let visited = self.connection.visit_in_bulk(sql, parameters, &mut |cells| visitor(&RowView(cells)));
+        self.has_failed |= visited.is_err();
+        visited
+    }
+
     /// The first row, if there is one.
     pub fn query_opt(&mut self, sql: &str, parameters: &[Scalar]) -> Result<Option<Row>> {
         Ok(self.query(sql, parameters)?.into_iter().next())

@@ -1,6 +1,6 @@
 use lw_core::{Kind, Result, Scalar, Timestamp};
 use lw_store::testing::both;
-use lw_store::{BAD_TEXT, DISK_FULL, ROW_EXISTS, Reader, Store, Tx};
+use lw_store::{BAD_TEXT, DISK_FULL, ROW_EXISTS, Reader, RowView, Store, Tx};
 
 use crate::{ctx, set_alias};
 
@@ -193,4 +193,43 @@ fn a_full_disk_fails_the_write_and_nothing_else() {
     set_limit("PRAGMA max_page_count = 1000000");
     fill("after").unwrap();
     assert_eq!(store.read_blocking(count).unwrap(), n_before + 1);
+}
+
+#[test]
+fn rows_in_bulk_are_the_rows_one_by_one() {
+    const ROWS: &str =
+        "SELECT step, metric_key, metric_value, NULLIF(step, 3) FROM run_metric WHERE run >= $1 ORDER BY step DESC";
+    fn cells(row: &RowView<'_>) -> Result<String> {
+        let cells: Vec<_> = (0..4).map(|index| row.cell(index)).collect::<Result<_>>()?;
+        Ok(format!("{cells:?}"))
+    }
+    both(|store| async move {
+        let insert = |tx: &mut Tx<'_>| {
+            for step in 0..500_i64 {
+                let (key, value) = (format!("{step}, \"ä\" {{}}"), [0.5, f64::MIN_POSITIVE, -1e300][step as usize % 3]);
+                tx.execute(
+                    "INSERT INTO run_metric (run, metric_key, logged_at, step, metric_value, is_nan) VALUES (7, $1, 0, $2, $3, 0)",
+                    &[key.into(), step.into(), value.into()],
+                )?;
+            }
+            Ok(())
+        };
+        store.write(&ctx(), insert).await.unwrap();
+        let read = |reader: &mut Reader<'_>| {
+            for (run, n_rows) in [(7_i64, 500), (8, 0)] {
+                let (mut single, mut bulk) = (Vec::new(), Vec::new());
+                reader.visit(ROWS, &[run.into()], |row| cells(row).map(|cells| single.push(cells)))?;
+                reader.visit_in_bulk(ROWS, &[run.into()], |row| cells(row).map(|cells| bulk.push(cells)))?;
+                assert_eq!(single.len(), n_rows);
+                assert_eq!(bulk, single);
+            }
+            let stopped = reader.visit_in_bulk(ROWS, &[7_i64.into()], |_| Err(BAD_TEXT.error("on purpose")));
+            assert!(stopped.unwrap_err().is(BAD_TEXT));
+            let beyond = reader.visit_in_bulk(ROWS, &[7_i64.into()], |row| row.cell(4).map(drop));
+            assert_eq!(beyond.unwrap_err().kind(), Kind::Bug);
+            Ok(())
+        };
+        // An error that was swallowed fails the read at its end.
+        assert_eq!(store.read(read).await.unwrap_err().kind(), Kind::Bug);
+    });
 }

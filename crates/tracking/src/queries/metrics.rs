@@ -96,7 +96,7 @@ pub(crate) fn points(reader: &mut Reader<'_>, run: u64, key: &str, from: From, l
     let sql =
         format!("SELECT {POINT} FROM run_metric WHERE run = $1 AND metric_key = $2{after} ORDER BY {POINT} LIMIT $3{offset}");
     let mut points = Vec::new();
-    reader.visit(&sql, &parameters, |row| {
+    reader.visit_in_bulk(&sql, &parameters, |row| {
         points.push(MetricPoint::of(row, 0)?);
         Ok(())
     })?;
