@@ -45,7 +45,7 @@ impl Prepared {
             let key = table_key(&binding.name.as_str().into());
             sources.insert(key, provider_as_source(provider(session, tables, binding).await?));
         }
-        let sql = number_parameters(sql);
+        let sql = number_parameters(sql)?;
         let logical = logical_plan(session.query(), &sql, sources, known)?;
         let names = logical.get_parameter_names().map_err(|error| diagnose(&error, &sql))?;
         let n_parameters = count_parameters(&names)?;

@@ -10,19 +10,34 @@ use lw_core::Result;
 use crate::failures::SQL_PARAMETERS;
 
 /// Writes each `?` that is a parameter as `$1`, `$2`, … A text that does not even split into words stays as it is, for the parser to
-/// describe.
-pub(crate) fn number_parameters(sql: &str) -> Cow<'_, str> {
+/// describe. A query that has both is refused: whether its `?` and its `$1` are one parameter, nobody can know.
+pub(crate) fn number_parameters(sql: &str) -> Result<Cow<'_, str>> {
     if !sql.contains('?') {
-        return Cow::Borrowed(sql);
+        return Ok(Cow::Borrowed(sql));
     }
     let Ok(tokens) = Tokenizer::new(&GenericDialect {}, sql).tokenize_with_location() else {
-        return Cow::Borrowed(sql);
+        return Ok(Cow::Borrowed(sql));
     };
-    let is_mark = |token: &Token| matches!(token, Token::Placeholder(text) if text == "?");
-    let marks: HashSet<Location> = tokens.iter().filter(|token| is_mark(&token.token)).map(|token| token.span.start).collect();
-    if marks.is_empty() {
-        return Cow::Borrowed(sql);
+    let (mut marks, mut named) = (HashSet::new(), None);
+    for token in tokens {
+        match token.token {
+            Token::Placeholder(text) if text == "?" => {
+                marks.insert(token.span.start);
+            }
+            Token::Placeholder(text) => named = Some(text),
+            _ => {}
+        }
     }
+    match named {
+        _ if marks.is_empty() => Ok(Cow::Borrowed(sql)),
+        None => Ok(Cow::Owned(with_numbers(sql, &marks))),
+        Some(named) => Err(SQL_PARAMETERS
+            .error(format!("the query has the parameters `?` and `{named}`"))
+            .hint("write `?` for each, or $1, $2, … for each")),
+    }
+}
+
+fn with_numbers(sql: &str, marks: &HashSet<Location>) -> String {
     let mut numbered = String::with_capacity(sql.len() + marks.len());
     let (mut here, mut number) = (Location { line: 1, column: 1 }, 0);
     for character in sql.chars() {
@@ -37,7 +52,7 @@ pub(crate) fn number_parameters(sql: &str) -> Cow<'_, str> {
             _ => Location { line: here.line, column: here.column + 1 },
         };
     }
-    Cow::Owned(numbered)
+    numbered
 }
 
 /// How many parameters the names of a query's placeholders make, which must be `$1`, `$2`, … without a gap.
@@ -60,7 +75,7 @@ mod tests {
 
     #[track_caller]
     fn check(sql: &str, want: &str) {
-        assert_eq!(number_parameters(sql), want);
+        assert_eq!(number_parameters(sql).unwrap(), want);
     }
 
     #[test]
@@ -72,6 +87,14 @@ mod tests {
         );
         check("SELECT $1", "SELECT $1");
         check("SELECT 'open ?", "SELECT 'open ?");
+    }
+
+    #[test]
+    fn marks_and_numbers_do_not_mix() {
+        let error = number_parameters("SELECT ? + $1").unwrap_err();
+        assert!(error.is(SQL_PARAMETERS) && error.message().contains("`?` and `$1`"), "{error:?}");
+        check("SELECT '?', $1", "SELECT '?', $1");
+        check("SELECT ?, '$1'", "SELECT $1, '$1'");
     }
 
     #[test]
