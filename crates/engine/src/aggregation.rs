@@ -17,7 +17,7 @@ use datafusion::sql::planner::{PlannerContext, SqlToRel};
 use lw_core::{Error, Result};
 
 use crate::column_type::{canonical_type, cast_to};
-use crate::expression::{Expression, column_of, simplify};
+use crate::expression::{Expression, check_parts, column_of, simplify};
 use crate::failures::{SQL_NOT_ALLOWED, UNKNOWN_COLUMN};
 use crate::sql::{diagnose, offline_planner, parse_expression};
 
@@ -249,27 +249,14 @@ fn check_split(outer: &Expr, aggregates: &[Expr], sql: &str) -> Result<()> {
 }
 
 fn check_allowed(expression: &Expr, sql: &str) -> Result<()> {
-    let mut refused = None;
-    let visit = |node: &Expr| {
-        refused = match node {
-            Expr::AggregateFunction(aggregate) if !aggregate.params.order_by.is_empty() => Some("an aggregate in an order"),
-            Expr::AggregateFunction(aggregate) if aggregate.params.args.iter().any(has_aggregate) => {
-                Some("an aggregate of an aggregate")
-            }
-            Expr::WindowFunction(_) => Some("a window function"),
-            Expr::ScalarSubquery(_) | Expr::Exists(_) | Expr::InSubquery(_) | Expr::SetComparison(_) => Some("a subquery"),
-            Expr::Placeholder(_) | Expr::ScalarVariable(..) => Some("a parameter"),
-            _ => return Ok(TreeNodeRecursion::Continue),
-        };
-        Ok(TreeNodeRecursion::Stop)
-    };
-    expression.apply(visit).map_err(|error| diagnose(&error, sql))?;
-    match refused {
-        None => Ok(()),
-        Some(what) => Err(SQL_NOT_ALLOWED
-            .error(format!("`{sql}` contains {what}"))
-            .hint("a condition on all rows is made of plain aggregates: count, sum, avg, min, max, stddev, median, …")),
-    }
+    const HINT: &str = "a condition on all rows is made of plain aggregates: count, sum, avg, min, max, stddev, median, …";
+    check_parts(expression, sql, HINT, |node| match node {
+        Expr::AggregateFunction(aggregate) if !aggregate.params.order_by.is_empty() => Some("an aggregate in an order"),
+        Expr::AggregateFunction(aggregate) if aggregate.params.args.iter().any(has_aggregate) => {
+            Some("an aggregate of an aggregate")
+        }
+        _ => None,
+    })
 }
 
 fn has_aggregate(expression: &Expr) -> bool {

@@ -133,23 +133,31 @@ pub(crate) fn simplify(expression: Expr, columns: &DFSchema) -> datafusion::erro
 }
 
 fn check_row_wise(expression: &Expr, sql: &str) -> Result<()> {
+    let refusal = |node: &Expr| matches!(node, Expr::AggregateFunction(_)).then_some("an aggregate");
+    check_parts(expression, sql, "an expression sees one row; compute this in the SQL of a feature view", refusal)
+}
+
+/// Refuses an expression with a part that needs more than rows (a window, a subquery, a parameter), or that `refusal` names.
+pub(crate) fn check_parts(
+    expression: &Expr,
+    sql: &str,
+    hint: &'static str,
+    refusal: impl Fn(&Expr) -> Option<&'static str>,
+) -> Result<()> {
     let mut refused = None;
     let visit = |node: &Expr| {
         refused = match node {
-            Expr::AggregateFunction(_) => Some("an aggregate"),
             Expr::WindowFunction(_) => Some("a window function"),
             Expr::ScalarSubquery(_) | Expr::Exists(_) | Expr::InSubquery(_) | Expr::SetComparison(_) => Some("a subquery"),
             Expr::Placeholder(_) | Expr::ScalarVariable(..) => Some("a parameter"),
-            _ => return Ok(TreeNodeRecursion::Continue),
+            other => refusal(other),
         };
-        Ok(TreeNodeRecursion::Stop)
+        Ok(if refused.is_some() { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
     };
     expression.apply(visit).map_err(|error| diagnose(&error, sql))?;
     match refused {
         None => Ok(()),
-        Some(what) => Err(SQL_NOT_ALLOWED
-            .error(format!("`{sql}` contains {what}"))
-            .hint("an expression sees one row; compute this in the SQL of a feature view")),
+        Some(what) => Err(SQL_NOT_ALLOWED.error(format!("`{sql}` contains {what}")).hint(hint)),
     }
 }
 
