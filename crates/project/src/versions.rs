@@ -134,7 +134,11 @@ pub async fn activate(workspace: &Workspace, ctx: &Ctx, model: &ModelDefinition,
         _ => Ok(()),
     };
     workspace.serving().activate_if(ctx, activation, may).await?;
-    if is_new_champion { workspace.wake_superseded(ctx, &model.model, serving).await } else { Ok(()) }
+    if is_new_champion && let Err(error) = workspace.wake_superseded(ctx, &model.model, serving).await {
+        // The champion has changed, and whoever asked for it must hear that. The next champion wakes the runs that still wait.
+        tracing::warn!(model = %model.model, %error, "Runs that wait for older versions were not woken");
+    }
+    Ok(())
 }
 
 /// Makes an endpoint serve what it served before. In the same transaction the registry's champion moves with it: neither can be
