@@ -3,6 +3,8 @@
 //! The file is the one of bench/comparisons/data.py. The checks: columns and their order, types, `id` and 99 % of `amount` not null,
 //! `age` and `score` in range, `id` unique, `country` of a set, `email` and `sku` matching a pattern.
 
+#![expect(clippy::print_stdout, reason = "the figures are what the program is for")]
+
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::path::Path;

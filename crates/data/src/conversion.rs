@@ -260,7 +260,7 @@ mod tests {
         // 2^53 + 1 has no float; 10^20 no 64-bit integer.
         let wide = decimals(vec![9_007_199_254_740_993, 100_000_000_000_000_000_000, -7], 0);
         check(&wide, DataType::Int64, &["9007199254740993", "", "-7"], &[1]);
-        let cents = decimals(vec![100, 150, -300, 4_294_967_296_00], 2);
+        let cents = decimals(vec![100, 150, -300, 429_496_729_600], 2);
         check(&cents, DataType::Int32, &["1", "", "-3", ""], &[1, 3]);
         check(&cents, DataType::Float64, &["1.0", "1.5", "-3.0", "4294967296.0"], &[]);
         check(&texts(&["99999999999999999999", "7"]), DataType::Int64, &["", "7"], &[0]);

@@ -70,7 +70,7 @@ async fn a_source_that_its_table_cannot_take_is_not_applied() {
         let mut bundle = project.bundle.clone();
         let text = bundle.files.get_mut("sources/orders.yaml").unwrap();
         assert!(text.contains(from), "{text}");
-        *text = text.replace(from, to).into();
+        *text = text.replace(from, to);
         Project::parse(bundle).unwrap()
     };
     let wanted = edited("amount: {type: float64", "amount: {type: float32");

@@ -191,10 +191,7 @@ fn written(writer: FormWriter, first: RecordBatch, answer: Answer) -> impl Strea
     let pieces = batches.scan(Some(writer), |writer, batch| {
         let written = writer.take().map(|mut open| {
             let written = match batch {
-                Some(batch) => batch.and_then(|batch| open.write(&batch)).map(|pieces| {
-                    *writer = Some(open);
-                    pieces
-                }),
+                Some(batch) => batch.and_then(|batch| open.write(&batch)).inspect(|_| *writer = Some(open)),
                 None => open.finish(),
             };
             match written {
