@@ -29,6 +29,7 @@ embed! {
     12 "0012_contract",
     20 "0020_features",
     30 "0030_tracking",
+    32 "0032_purged_run",
     35 "0035_artifacts",
     37 "0037_traces",
     40 "0040_training",

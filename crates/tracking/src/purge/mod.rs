@@ -11,6 +11,8 @@ use lw_store::{Reader, SweepMode, Tx};
 use crate::{ArtifactOwner, Experiment, ExperimentId, Lifecycle, LoggedModelId, Tracking, artifact};
 
 const PAGE: u64 = 100;
+/// So many logged rows go in one transaction, between which others write: some tens of milliseconds.
+const PIECE: u64 = 10_000;
 
 /// What a purge removed, or would remove.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -33,8 +35,14 @@ impl Tracking {
     /// Removes the runs and logged models that were deleted before a time, with all that was logged about them, and the experiments
     /// that were deleted before it, once nothing is in them any more. The ledger keeps that they were there. What the lineage of
     /// something names stays.
+    ///
+    /// A run goes in one small transaction, and what it logged follows in pieces. What a purge that broke off has left of a run is
+    /// seen by nobody, and goes with the next one.
     pub async fn purge(&self, ctx: &Ctx, deleted_before: Timestamp, mode: SweepMode) -> Result<Purge> {
         let mut purge = Purge::default();
+        if mode == SweepMode::Remove {
+            self.remove_rest_of_runs(ctx).await?;
+        }
         let mut after = String::new();
         loop {
             let runs = self.store.read(move |reader| queries::deleted_runs(reader, deleted_before, &after, PAGE)).await?;
@@ -82,9 +90,19 @@ impl Tracking {
                     }
                     Ok(fate)
                 };
-                self.store.write(ctx, remove).await
+                let fate = self.store.write(ctx, remove).await?;
+                self.remove_rest_of_runs(ctx).await?;
+                Ok(fate)
             }
         }
+    }
+
+    /// Removes what runs logged that were purged.
+    async fn remove_rest_of_runs(&self, ctx: &Ctx) -> Result<()> {
+        while let Some(number) = self.store.read(queries::half_removed_run).await? {
+            while self.store.write(ctx, move |tx| queries::remove_piece(tx, number, PIECE)).await? {}
+        }
+        Ok(())
     }
 
     /// Removes deleted experiments in which nothing is any more, or in a dry run would be.
@@ -197,7 +215,7 @@ fn remove(tx: &mut Tx<'_>, item: &Item) -> Result<()> {
     let (action, change, payload) = match item {
         Item::Run(id) => {
             let Some(run) = crate::queries::run(tx, id)? else { return Ok(()) };
-            queries::remove_logged_by_run(tx, id, run.number)?;
+            queries::begin_to_remove(tx, id, run.number)?;
             let payload =
                 serde_json::json!({"name": run.name, "experiment": run.experiment.number(), "deleted_at": run.deleted_at});
             ("run.purge", Change::remove("run").key("id", id), payload)

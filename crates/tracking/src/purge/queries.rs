@@ -1,12 +1,17 @@
 //! The statements of a purge.
 
-use lw_core::{Result, RunId, Subject, Timestamp};
+use lw_core::{Result, RunId, Scalar, Subject, Timestamp};
 use lw_store::{Reader, Tx};
 
 use crate::{ExperimentId, LoggedModelId};
 
-/// What runs log under their number, and under their id, beside artifacts.
-const LOGGED_BY_NUMBER: &[&str] = &["run_param", "run_metric", "run_latest_metric", "run_tag"];
+/// What runs log under their number, each with the rest of its key, and under their id, beside artifacts.
+const LOGGED_BY_NUMBER: &[(&str, &[&str])] = &[
+    ("run_metric", &["metric_key", "logged_at", "step", "metric_value", "is_nan"]),
+    ("run_latest_metric", &["metric_key"]),
+    ("run_param", &["param_key"]),
+    ("run_tag", &["tag_key"]),
+];
 const LOGGED_BY_ID: &[&str] = &["run_dataset", "run_model_input", "run_model_output"];
 const LOGGED_OF_MODEL: &[&str] = &["logged_model_param", "logged_model_tag", "logged_model_metric"];
 
@@ -43,14 +48,41 @@ pub(super) fn is_named(reader: &mut Reader<'_>, subject: &Subject) -> Result<boo
     Ok(reader.query_opt(sql, &[subject.kind.name().into(), (&subject.name).into()])?.is_some())
 }
 
-pub(super) fn remove_logged_by_run(tx: &mut Tx<'_>, id: &RunId, number: u64) -> Result<()> {
-    for table in LOGGED_BY_NUMBER {
-        tx.execute(&format!("DELETE FROM {table} WHERE run = $1"), &[number.into()])?;
-    }
+/// Removes what names the run by its id, and remembers that what it logged under its number is still to go.
+pub(super) fn begin_to_remove(tx: &mut Tx<'_>, id: &RunId, number: u64) -> Result<()> {
     for table in LOGGED_BY_ID {
         tx.execute(&format!("DELETE FROM {table} WHERE run = $1"), &[id.into()])?;
     }
-    Ok(())
+    tx.execute("INSERT INTO purged_run (number) VALUES ($1)", &[number.into()]).map(drop)
+}
+
+/// A run of which logged rows are left.
+pub(super) fn half_removed_run(reader: &mut Reader<'_>) -> Result<Option<u64>> {
+    let row = reader.query_opt("SELECT MIN(number) AS number FROM purged_run", &[])?;
+    row.map_or(Ok(None), |row| row.opt_count("number"))
+}
+
+/// Removes the next rows of a purged run, at most so many, and returns whether some are left.
+pub(super) fn remove_piece(tx: &mut Tx<'_>, number: u64, n_rows: u64) -> Result<bool> {
+    let mut left = n_rows;
+    for (table, key) in LOGGED_BY_NUMBER {
+        let columns = key.join(", ");
+        let end = format!("SELECT {columns} FROM {table} WHERE run = $1 ORDER BY {columns} LIMIT 1 OFFSET $2");
+        let Some(end) = tx.query_opt(&end, &[number.into(), left.into()])? else {
+            let n_removed = tx.execute(&format!("DELETE FROM {table} WHERE run = $1"), &[number.into()])?;
+            left = left.saturating_sub(n_removed);
+            continue;
+        };
+        let places: Vec<String> = (2..key.len() + 2).map(|number| format!("${number}")).collect();
+        let mut parameters = vec![Scalar::from(number)];
+        for column in *key {
+            parameters.push(end.get(column)?.clone());
+        }
+        tx.execute(&format!("DELETE FROM {table} WHERE run = $1 AND ({columns}) < ({})", places.join(", ")), &parameters)?;
+        return Ok(true);
+    }
+    tx.execute("DELETE FROM purged_run WHERE number = $1", &[number.into()])?;
+    Ok(false)
 }
 
 pub(super) fn remove_logged_of_model(tx: &mut Tx<'_>, id: &LoggedModelId) -> Result<()> {

@@ -9,8 +9,11 @@ use super::{ByRun, in_order_of, visit_for_each};
 use crate::run::Target;
 use crate::{ExperimentId, Lifecycle, MetricPoint, Run};
 
+/// A number under which nothing is logged, nor left of a run that is being purged.
 pub(crate) fn next_run_number(reader: &mut Reader<'_>) -> Result<u64> {
-    let row = reader.query_opt("SELECT COALESCE(MAX(number), 0) + 1 AS number FROM run", &[])?;
+    const SQL: &str = "SELECT COALESCE(MAX(number), 0) + 1 AS number \
+         FROM (SELECT MAX(number) AS number FROM run UNION ALL SELECT MAX(number) FROM purged_run) AS taken";
+    let row = reader.query_opt(SQL, &[])?;
     row.map_or(Ok(1), |row| row.count("number"))
 }
 

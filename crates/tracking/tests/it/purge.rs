@@ -1,6 +1,6 @@
 use lw_core::{Digest, Draft, Subject, SubjectKind, Timestamp};
 use lw_store::testing::both;
-use lw_store::{EntryFilter, Mention, SweepMode};
+use lw_store::{EntryFilter, Mention, Reader, Store, SweepMode, Tx};
 use lw_tracking::{Batch, Circumstances, EXPERIMENT_NOT_FOUND, NewLoggedModel, NewRun, Purge, RUN_NOT_FOUND};
 
 use crate::with_run;
@@ -126,5 +126,61 @@ fn what_lineage_names_stays() {
         assert_eq!(tracking.purge(&ctx, later(), SweepMode::Remove).await.unwrap(), want);
         tracking.restore_experiment(&ctx, experiment.id).await.unwrap();
         assert!(tracking.run(&run.id).await.is_ok());
+    });
+}
+
+async fn n_rows_of_purged_runs(store: &Store) -> usize {
+    let read = |reader: &mut Reader<'_>| {
+        ["run_param", "run_metric", "run_latest_metric", "run_tag"].iter().try_fold(
+            reader.query("SELECT number FROM purged_run", &[])?.len(),
+            |n_rows, table| {
+                let sql = format!("SELECT run FROM {table} WHERE run NOT IN (SELECT number FROM run)");
+                Ok(n_rows + reader.query(&sql, &[])?.len())
+            },
+        )
+    };
+    store.read(read).await.unwrap()
+}
+
+#[test]
+fn a_long_run_goes_in_pieces_and_takes_nothing_else_along() {
+    both(|store| async move {
+        let (tracking, ctx, experiment, run) = with_run(store.clone()).await;
+        let kept = tracking.start_run(&ctx, NewRun::of(experiment.id, Circumstances::default())).await.unwrap();
+        for id in [&run.id, &kept.id] {
+            for part in 0..25 {
+                let points = (0..1000).fold(Batch::default(), |batch, step| {
+                    batch.metric(["loss", "auc", "äuc"][step % 3], step as f64, ctx.now(), (part * 1000 + step) as i64)
+                });
+                tracking.log(&ctx, id, points.tag(&format!("tag-{part}"), "x")).await.unwrap();
+            }
+        }
+        tracking.delete_run(&ctx, &run.id).await.unwrap();
+        let purge = tracking.purge(&ctx, later(), SweepMode::Remove).await.unwrap();
+        assert_eq!(purge.runs, [run.id.clone()]);
+        assert_eq!(n_rows_of_purged_runs(&store).await, 0);
+        let n_points = ["loss", "auc", "äuc"].map(|key| tracking.history(&kept.id, key, 0, 100_000));
+        let n_points: usize = futures::future::try_join_all(n_points).await.unwrap().iter().map(|page| page.points.len()).sum();
+        assert_eq!(n_points, 25_000, "the other run keeps its own");
+        assert!(store.verify().await.unwrap().is_sound());
+    });
+}
+
+#[test]
+fn what_a_purge_left_behind_belongs_to_nobody_and_goes_with_the_next() {
+    both(|store| async move {
+        let (tracking, ctx, experiment, run) = with_run(store.clone()).await;
+        let left = move |tx: &mut Tx<'_>| {
+            let point = "INSERT INTO run_latest_metric (run, metric_key, logged_at, step, metric_value, is_nan) VALUES (70, 'auc', 1, 1, 1, 0)";
+            tx.execute(point, &[])?;
+            tx.execute("INSERT INTO purged_run (number) VALUES (70)", &[])
+        };
+        store.write(&ctx, left).await.unwrap();
+        let next = tracking.start_run(&ctx, NewRun::of(experiment.id, Circumstances::default())).await.unwrap();
+        assert_eq!(tracking.run(&next.id).await.unwrap().metrics, [], "its number is not one that was purged");
+        tracking.purge(&ctx, run.started_at, SweepMode::DryRun).await.unwrap();
+        assert_eq!(n_rows_of_purged_runs(&store).await, 2, "a dry run removes nothing");
+        assert_eq!(tracking.purge(&ctx, run.started_at, SweepMode::Remove).await.unwrap(), Purge::default());
+        assert_eq!(n_rows_of_purged_runs(&store).await, 0);
     });
 }
