@@ -158,8 +158,9 @@ mod tests {
 
     fn batch(n_rows: usize, width: usize) -> RecordBatch {
         let numbers = Int64Array::from_iter((0..n_rows).map(|row| (row % 3 > 0).then_some(row as i64)));
-        let texts = StringArray::from_iter_values((0..n_rows).map(|row| format!("{row:width$}")));
-        RecordBatch::try_from_iter([("n", Arc::new(numbers) as _), ("t", Arc::new(texts) as _)]).unwrap()
+        let texts = StringArray::from_iter_values((0..n_rows).map(|row| row.to_string() + &".".repeat(width)));
+        let columns = [("n", Arc::new(numbers) as _, true), ("t", Arc::new(texts) as _, false)];
+        RecordBatch::try_from_iter_with_nullable(columns).unwrap()
     }
 
     #[tokio::test]
