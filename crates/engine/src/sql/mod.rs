@@ -2,6 +2,7 @@
 
 mod catalog;
 mod diagnose;
+mod giving_way;
 mod interval;
 mod leak;
 mod parameter;

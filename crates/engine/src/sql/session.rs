@@ -15,6 +15,7 @@ use deltalake::delta_datafusion::planner::DeltaPlanner;
 use lw_core::Result;
 
 use super::diagnose::diagnose;
+use super::giving_way::JoinsGiveWay;
 use super::interval::IntervalPlanner;
 use super::timestamp::in_utc;
 use crate::EngineOptions;
@@ -60,6 +61,7 @@ impl Session {
             .with_config(write_config)
             .with_runtime_env(runtime.clone())
             .with_query_planner(DeltaPlanner::new())
+            .with_physical_optimizer_rule(Arc::new(JoinsGiveWay))
             .build();
         Ok(Self { runtime, query: Arc::new(query), write: Arc::new(write), n_threads })
     }
@@ -111,4 +113,5 @@ fn state_builder(config: SessionConfig) -> SessionStateBuilder {
         .with_scalar_functions(scalar_functions)
         .with_aggregate_functions(aggregate_functions)
         .with_window_functions(SessionStateDefaults::default_window_functions())
+        .with_physical_optimizer_rule(Arc::new(JoinsGiveWay))
 }
