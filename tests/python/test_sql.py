@@ -151,7 +151,7 @@ def test_wrong_sql_says_where_and_what_to_do(trained):
     for statement, code, hint in [
         ("SELECT * FROM ordes", "unknown-table", "`orders`"),
         ("SELECT amuont FROM orders", "unknown-column", "`amount`"),
-        ("SELEC 1", "bad-sql", ""),
+        ("SELECT 1 +", "bad-sql", ""),
         ("DELETE FROM orders", "sql-not-allowed", "SELECT"),
         ("INSERT INTO orders VALUES ('c1', NULL, 1)", "sql-not-allowed", "SELECT"),
         ("SELECT now()", "sql-not-allowed", "column"),

@@ -149,8 +149,8 @@ fn a_long_run_goes_in_pieces_and_takes_nothing_else_along() {
         let kept = tracking.start_run(&ctx, NewRun::of(experiment.id, Circumstances::default())).await.unwrap();
         for id in [&run.id, &kept.id] {
             for part in 0..25 {
-                let points = (0..1000).fold(Batch::default(), |batch, step| {
-                    batch.metric(["loss", "auc", "äuc"][step % 3], step as f64, ctx.now(), (part * 1000 + step) as i64)
+                let points = (0..999).fold(Batch::default(), |batch, step| {
+                    batch.metric(["loss", "auc", "äuc"][step % 3], step as f64, ctx.now(), (part * 999 + step) as i64)
                 });
                 tracking.log(&ctx, id, points.tag(&format!("tag-{part}"), "x")).await.unwrap();
             }
@@ -159,9 +159,11 @@ fn a_long_run_goes_in_pieces_and_takes_nothing_else_along() {
         let purge = tracking.purge(&ctx, later(), SweepMode::Remove).await.unwrap();
         assert_eq!(purge.runs, [run.id.clone()]);
         assert_eq!(n_rows_of_purged_runs(&store).await, 0);
-        let n_points = ["loss", "auc", "äuc"].map(|key| tracking.history(&kept.id, key, 0, 100_000));
-        let n_points: usize = futures::future::try_join_all(n_points).await.unwrap().iter().map(|page| page.points.len()).sum();
-        assert_eq!(n_points, 25_000, "the other run keeps its own");
+        let mut n_points = 0;
+        for key in ["loss", "auc", "äuc"] {
+            n_points += tracking.history(&kept.id, key, 0, 100_000).await.unwrap().points.len();
+        }
+        assert_eq!(n_points, 25 * 999, "the other run keeps its own");
         assert!(store.verify().await.unwrap().is_sound());
     });
 }
@@ -177,7 +179,7 @@ fn what_a_purge_left_behind_belongs_to_nobody_and_goes_with_the_next() {
         };
         store.write(&ctx, left).await.unwrap();
         let next = tracking.start_run(&ctx, NewRun::of(experiment.id, Circumstances::default())).await.unwrap();
-        assert_eq!(tracking.run(&next.id).await.unwrap().metrics, [], "its number is not one that was purged");
+        assert!(tracking.run(&next.id).await.unwrap().metrics.is_empty(), "its number is not one that was purged");
         tracking.purge(&ctx, run.started_at, SweepMode::DryRun).await.unwrap();
         assert_eq!(n_rows_of_purged_runs(&store).await, 2, "a dry run removes nothing");
         assert_eq!(tracking.purge(&ctx, run.started_at, SweepMode::Remove).await.unwrap(), Purge::default());
