@@ -157,7 +157,7 @@ fn a_long_run_goes_in_pieces_and_takes_nothing_else_along() {
         }
         tracking.delete_run(&ctx, &run.id).await.unwrap();
         let purge = tracking.purge(&ctx, later(), SweepMode::Remove).await.unwrap();
-        assert_eq!(purge.runs, [run.id.clone()]);
+        assert_eq!(purge.runs, std::slice::from_ref(&run.id));
         assert_eq!(n_rows_of_purged_runs(&store).await, 0);
         let mut n_points = 0;
         for key in ["loss", "auc", "äuc"] {
