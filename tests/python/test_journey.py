@@ -57,6 +57,19 @@ def test_bad_rows_are_in_quarantine_with_a_reason(trained):
     assert "amount.min" in trained.run("tables", "orders", "--verdicts").stdout
 
 
+def test_a_batch_that_was_refused_says_why_though_there_is_no_table(project):
+    rows = "".join(f"c{number},2024-01-0{number}T00:00:00Z,-1\n" for number in range(1, 9))
+    (project.root / "data/orders.csv").write_text("customer_id,ordered_at,amount\n" + rows)
+    project.run("apply")
+    refused = project.run("ingest", "orders", check=False)
+    assert refused.returncode != 0 and "contract-refused" in refused.stderr + refused.stdout
+    said = project.json("tables", "orders", "--verdicts")
+    assert said["accepted"] is None and said["refused"]["source"] == "orders"
+    assert "amount.min" in project.run("tables", "orders", "--verdicts").stdout
+    unknown = project.run("tables", "nothing", "--verdicts", check=False)
+    assert unknown.returncode == 2 and "table-version-unknown" in unknown.stderr
+
+
 def test_plan_shows_what_a_change_rebuilds(trained):
     trained.edit("features/customer_orders.yaml", "INTERVAL '30 days'", "INTERVAL '20 days'")
     plan = trained.json("plan")
