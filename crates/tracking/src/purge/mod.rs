@@ -11,7 +11,7 @@ use lw_store::{Reader, SweepMode, Tx};
 use crate::{ArtifactOwner, Experiment, ExperimentId, Lifecycle, LoggedModelId, Tracking, artifact};
 
 const PAGE: u64 = 100;
-/// So many logged rows go in one transaction, between which others write: some tens of milliseconds.
+/// So many logged rows go in one transaction, between which others write.
 const PIECE: u64 = 10_000;
 
 /// What a purge removed, or would remove.
