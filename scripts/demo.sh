@@ -7,8 +7,11 @@ cd "$(dirname "$0")/.."
 . scripts/environment.sh
 
 say "Building (a fresh clone takes minutes; later runs take seconds)"
+target=${CARGO_TARGET_DIR:-target}
+# Where nobody has built for development yet, the records for incremental builds would only cost minutes.
+[ -d "$target/debug/incremental" ] || export CARGO_INCREMENTAL=0
 cargo build --bin loopwright
-loopwright="${CARGO_TARGET_DIR:-target}/debug/loopwright"
+loopwright="$target/debug/loopwright"
 folder=target/demo
 rm -rf "$folder"
 mkdir -p "$folder"
